@@ -1,0 +1,3 @@
+mod cloudtrail;
+
+fn main() {}

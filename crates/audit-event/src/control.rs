@@ -1,0 +1,178 @@
+//! The control plane: the values of the compacted topic `audit.control.v1` and the state that they add up to.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::ids::{Offset, PartitionId, TenantId, TrailId};
+use crate::policy::AuditLevel;
+
+/// The version of the JSON values below.
+pub const VALUE_VERSION: u8 = 1;
+
+pub const TRAIL_KEY: &str = "trail";
+
+/// One topic's life. Written once, when the trail is begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrailRecord {
+    pub v: u8,
+    pub trail_id: TrailId,
+    pub topic: String,
+    /// The first offset of the trail, by partition number. Its length is the partition count, which never changes.
+    pub genesis: Vec<Offset>,
+    pub begun_at: String,
+    pub dedupe: DedupeRules,
+}
+
+impl TrailRecord {
+    pub fn genesis_of(&self, partition: PartitionId) -> Option<Offset> {
+        usize::try_from(partition.0).ok().and_then(|i| self.genesis.get(i)).copied()
+    }
+}
+
+/// How far back a record is looked for: within `window_offsets` of the same partition and `window_ms` of record time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DedupeRules {
+    pub window_offsets: i64,
+    pub window_ms: i64,
+}
+
+impl Default for DedupeRules {
+    fn default() -> Self {
+        Self { window_offsets: 10_000_000, window_ms: 24 * 60 * 60 * 1000 }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantRecord {
+    pub v: u8,
+    pub tenant_id: TenantId,
+    pub created_at: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyRecord {
+    pub v: u8,
+    pub tenant_id: TenantId,
+    pub level: AuditLevel,
+}
+
+/// What a caller may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// write
+    Producer,
+    /// read
+    Reader,
+    /// read, export, verify
+    Auditor,
+    /// all of these for one tenant
+    Admin,
+}
+
+impl Role {
+    pub fn may_write(self) -> bool {
+        matches!(self, Self::Producer | Self::Admin)
+    }
+
+    pub fn may_read(self) -> bool {
+        matches!(self, Self::Reader | Self::Auditor | Self::Admin)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKeyRecord {
+    pub v: u8,
+    pub key_id: String,
+    pub tenant_id: TenantId,
+    pub role: Role,
+    /// HMAC-SHA256 of the whole key under the pepper, in lower-case hex.
+    pub secret_hmac: String,
+    pub created_at: String,
+}
+
+#[derive(Debug, Error)]
+pub enum ControlError {
+    #[error("the control record cannot be read; the last good one stays: {0}")]
+    Value(#[from] serde_json::Error),
+    #[error("the control record has version {found}, this build reads {VALUE_VERSION}; upgrade it")]
+    Version { found: u8 },
+}
+
+/// All that the control topic says, in memory.
+#[derive(Debug, Clone, Default)]
+pub struct ControlState {
+    pub trail: Option<TrailRecord>,
+    pub tenants: HashMap<TenantId, TenantRecord>,
+    pub policies: HashMap<TenantId, AuditLevel>,
+    pub api_keys: HashMap<String, ApiKeyRecord>,
+}
+
+impl ControlState {
+    /// Applies one record; `None` is a tombstone. Keys that this build doesn't know belong to other parts.
+    pub fn apply(&mut self, key: &str, value: Option<&[u8]>) -> Result<(), ControlError> {
+        match key.split_once('/') {
+            None if key == TRAIL_KEY => self.trail = read(value)?,
+            Some(("tenant", id)) => put(&mut self.tenants, id.parse().ok(), read(value)?),
+            Some(("policy", id)) => {
+                let policy: Option<PolicyRecord> = read(value)?;
+                put(&mut self.policies, id.parse().ok(), policy.map(|p| p.level));
+            }
+            Some(("api-key", id)) => put(&mut self.api_keys, Some(id.to_owned()), read(value)?),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub fn level_of(&self, tenant: &TenantId) -> AuditLevel {
+        self.policies.get(tenant).copied().unwrap_or(AuditLevel::DEFAULT)
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: Option<&[u8]>) -> Result<Option<T>, ControlError> {
+    #[derive(Deserialize)]
+    struct Version {
+        v: u8,
+    }
+    let Some(bytes) = value else { return Ok(None) };
+    let Version { v } = serde_json::from_slice(bytes)?;
+    if v != VALUE_VERSION {
+        return Err(ControlError::Version { found: v });
+    }
+    Ok(Some(serde_json::from_slice(bytes)?))
+}
+
+fn put<K: std::hash::Hash + Eq, V>(map: &mut HashMap<K, V>, key: Option<K>, value: Option<V>) {
+    match (key, value) {
+        (Some(key), Some(value)) => {
+            map.insert(key, value);
+        }
+        (Some(key), None) => {
+            map.remove(&key);
+        }
+        (None, _) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_value_leaves_the_last_good_one() {
+        let mut state = ControlState::default();
+        let tenant: TenantId = "demo".parse().expect("a tenant");
+        state.apply("policy/demo", Some(br#"{"v":1,"tenant_id":"demo","level":"all"}"#)).expect("applies");
+        assert!(state.apply("policy/demo", Some(b"{")).is_err());
+        assert!(matches!(
+            state.apply("policy/demo", Some(br#"{"v":2,"tenant_id":"demo","level":"off"}"#)),
+            Err(ControlError::Version { found: 2 })
+        ));
+        assert_eq!(state.level_of(&tenant), AuditLevel::All);
+        state.apply("policy/demo", None).expect("a tombstone applies");
+        assert_eq!(state.level_of(&tenant), AuditLevel::WritesOnly);
+        state.apply("hold/demo/1", Some(b"whatever")).expect("others' keys are let be");
+    }
+}

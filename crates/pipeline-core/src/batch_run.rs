@@ -1,0 +1,218 @@
+//! One batch on its way to its close, through every answer that may come or not come.
+//!
+//! The driver asks for the next [`Step`], does it, and tells what happened. The rule that carries the promise: a batch
+//! closes without reading back only if the first send of each of its inserts was answered with success. After any
+//! other history the driver waits until nothing can land any more, and what ClickHouse then holds is the truth.
+
+use std::collections::BTreeMap;
+
+use audit_event::Offset;
+use thiserror::Error;
+
+use crate::announcement::{Attempt, EngineSeconds};
+
+/// A table that holds records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RecordTable {
+    Events,
+    Duplicates,
+    DeadLetters,
+}
+
+impl RecordTable {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Duplicates => "duplicates",
+            Self::DeadLetters => "dead_letters",
+        }
+    }
+}
+
+/// Which record of the range belongs into which table: the batch's verdicts, without their contents.
+pub type Expected = BTreeMap<Offset, RecordTable>;
+
+/// What has to be inserted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    All,
+    Only { records: Expected, account: bool },
+}
+
+impl Missing {
+    pub fn contains(&self, offset: Offset) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only { records, .. } => records.contains_key(&offset),
+        }
+    }
+
+    pub fn account(&self) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only { account, .. } => *account,
+        }
+    }
+}
+
+/// What ClickHouse holds of the range.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Each row of the range: its table and its offset, in any order.
+    pub records: Vec<(RecordTable, Offset)>,
+    /// Rows of `event_batches` that are this batch's account.
+    pub accounts: u64,
+    /// Rows of `event_batches` that overlap the range and are not its account.
+    pub foreign_accounts: u64,
+}
+
+/// How the inserts of one attempt went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InsertOutcome {
+    /// Each was sent once and answered with success, by a server that ran through all of it.
+    Sure,
+    /// Anything else: an error, no answer, a server that started anew.
+    Unsure,
+}
+
+/// What the driver does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Commit the range's begin with an announcement of this attempt.
+    Announce(Attempt),
+    /// Insert, with tokens of the announced attempt and its deadline.
+    Insert { attempt: Attempt, deadline: EngineSeconds, missing: Missing },
+    /// Wait until no insert of the announced attempt can land any more.
+    AwaitLanding { deadline: EngineSeconds },
+    ReadBack,
+    /// All rows are there, once. The next announcement (or a plain commit) closes the batch in Kafka.
+    Close,
+    Stop(BatchFault),
+}
+
+/// What no retry can mend. The partition stops and a person looks.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BatchFault {
+    #[error("offset {offset} is there {times} times; find out who else writes, and delete the surplus rows")]
+    Doubled { offset: Offset, times: usize },
+    #[error("offset {offset} is in {}, where this build's verdict is {}", found.as_str(), expected.map_or("no record at all", RecordTable::as_str))]
+    OtherVerdict { offset: Offset, found: RecordTable, expected: Option<RecordTable> },
+    #[error("event_batches has {accounts} rows of this batch and {foreign} that overlap it; each batch has one")]
+    Accounts { accounts: u64, foreign: u64 },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    ToAnnounce { attempt: Attempt, missing: Missing },
+    ToInsert { attempt: Attempt, deadline: EngineSeconds, missing: Missing },
+    ToAwait { attempt: Attempt, deadline: EngineSeconds },
+    ToReadBack { attempt: Attempt },
+    Closed { attempt: Attempt },
+    Stopped(BatchFault),
+}
+
+/// The life of one batch.
+#[derive(Debug, Clone)]
+pub struct BatchRun {
+    expected: Expected,
+    state: State,
+}
+
+impl BatchRun {
+    /// A batch that nobody has tried.
+    pub fn fresh(expected: Expected) -> Self {
+        Self { expected, state: State::ToAnnounce { attempt: Attempt::FIRST, missing: Missing::All } }
+    }
+
+    /// A batch that was announced before this assignment: rows of it may be there, or still land until `deadline`.
+    pub fn replayed(expected: Expected, attempt: Attempt, deadline: EngineSeconds) -> Self {
+        Self { expected, state: State::ToAwait { attempt, deadline } }
+    }
+
+    pub fn next(&self) -> Step {
+        match &self.state {
+            State::ToAnnounce { attempt, .. } => Step::Announce(*attempt),
+            State::ToInsert { attempt, deadline, missing } => {
+                Step::Insert { attempt: *attempt, deadline: *deadline, missing: missing.clone() }
+            }
+            State::ToAwait { deadline, .. } => Step::AwaitLanding { deadline: *deadline },
+            State::ToReadBack { .. } => Step::ReadBack,
+            State::Closed { .. } => Step::Close,
+            State::Stopped(fault) => Step::Stop(fault.clone()),
+        }
+    }
+
+    /// The attempt that the batch is at.
+    pub fn attempt(&self) -> Attempt {
+        match &self.state {
+            State::ToAnnounce { attempt, .. }
+            | State::ToInsert { attempt, .. }
+            | State::ToAwait { attempt, .. }
+            | State::ToReadBack { attempt }
+            | State::Closed { attempt } => *attempt,
+            State::Stopped(_) => Attempt::FIRST,
+        }
+    }
+
+    /// The commit with the announcement was acknowledged.
+    pub fn announced(&mut self, deadline: EngineSeconds) {
+        if let State::ToAnnounce { attempt, missing } = &self.state {
+            self.state = State::ToInsert { attempt: *attempt, deadline, missing: missing.clone() };
+        }
+    }
+
+    pub fn inserted(&mut self, outcome: InsertOutcome) {
+        if let State::ToInsert { attempt, deadline, missing } = &self.state {
+            let attempt = *attempt;
+            self.state = match (outcome, missing) {
+                (InsertOutcome::Sure, Missing::All) => State::Closed { attempt },
+                (InsertOutcome::Sure, Missing::Only { .. }) => State::ToReadBack { attempt },
+                (InsertOutcome::Unsure, _) => State::ToAwait { attempt, deadline: *deadline },
+            };
+        }
+    }
+
+    /// Nothing of the announced attempt can land any more.
+    pub fn landed(&mut self) {
+        if let State::ToAwait { attempt, .. } = self.state {
+            self.state = State::ToReadBack { attempt };
+        }
+    }
+
+    pub fn read_back(&mut self, found: &Found) {
+        if let State::ToReadBack { attempt } = self.state {
+            self.state = match compare(&self.expected, found) {
+                Err(fault) => State::Stopped(fault),
+                Ok(None) => State::Closed { attempt },
+                Ok(Some(missing)) => State::ToAnnounce { attempt: attempt.next(), missing },
+            };
+        }
+    }
+}
+
+/// What is missing, `None` if nothing is.
+fn compare(expected: &Expected, found: &Found) -> Result<Option<Missing>, BatchFault> {
+    let mut missing = expected.clone();
+    for &(table, offset) in &found.records {
+        match expected.get(&offset) {
+            Some(&wanted) if wanted == table => {
+                if missing.remove(&offset).is_none() {
+                    let times = found.records.iter().filter(|(_, o)| *o == offset).count();
+                    return Err(BatchFault::Doubled { offset, times });
+                }
+            }
+            other => {
+                return Err(BatchFault::OtherVerdict { offset, found: table, expected: other.copied() });
+            }
+        }
+    }
+    if found.accounts > 1 || found.foreign_accounts > 0 {
+        return Err(BatchFault::Accounts { accounts: found.accounts, foreign: found.foreign_accounts });
+    }
+    let account = found.accounts == 0;
+    Ok((account || !missing.is_empty()).then_some(Missing::Only { records: missing, account }))
+}
+
+#[cfg(test)]
+#[path = "batch_run_tests.rs"]
+mod tests;
