@@ -1,6 +1,8 @@
 //! The announcement: what stands in a commit's metadata while a range may be in flight.
 
-use audit_event::{NextOffset, TrailId};
+use std::collections::BTreeSet;
+
+use audit_event::{NextOffset, SchemaId, TrailId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -27,6 +29,9 @@ impl Attempt {
     }
 }
 
+/// The most schema ids that one batch may hold as unknown: they travel in its announcement, which has a bound.
+pub const MAX_UNKNOWN_SCHEMAS: usize = 64;
+
 /// "Rows of `[commit, to)` may be on their way until `deadline`."
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,6 +43,10 @@ pub struct Announcement {
     pub rules: u32,
     /// The last second in which ClickHouse accepts an insert of this attempt.
     pub deadline: EngineSeconds,
+    /// Schema ids that the registry did not know when the range was judged. A replay takes them as unknown whatever the
+    /// registry says by then, so that its verdicts are the same.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unknown_schemas: BTreeSet<SchemaId>,
 }
 
 #[derive(Debug, Error)]
@@ -50,7 +59,15 @@ pub enum MetadataError {
 
 impl Announcement {
     pub fn new(trail: TrailId, to: NextOffset, attempt: Attempt, rules: u32, deadline: EngineSeconds) -> Self {
-        Self { v: VERSION, trail, to, attempt, rules, deadline }
+        Self { v: VERSION, trail, to, attempt, rules, deadline, unknown_schemas: BTreeSet::new() }
+    }
+
+    /// At most [`MAX_UNKNOWN_SCHEMAS`] of them.
+    #[must_use]
+    pub fn with_unknown_schemas(mut self, ids: BTreeSet<SchemaId>) -> Self {
+        debug_assert!(ids.len() <= MAX_UNKNOWN_SCHEMAS);
+        self.unknown_schemas = ids;
+        self
     }
 
     pub fn to_metadata(&self) -> String {
@@ -80,8 +97,10 @@ mod tests {
     fn metadata_round_trips_and_fits() {
         let trail = TrailId(uuid::Uuid::from_u128(u128::MAX));
         let most = Announcement::new(trail, NextOffset(i64::MAX), Attempt(u32::MAX), u32::MAX, EngineSeconds(i64::MAX));
+        let ids = (0..MAX_UNKNOWN_SCHEMAS as u32).map(|n| SchemaId(u32::MAX - n)).collect();
+        let most = most.with_unknown_schemas(ids);
         let text = most.to_metadata();
-        assert!(text.len() < MAX_METADATA_BYTES / 8, "{text}");
+        assert!(text.len() < MAX_METADATA_BYTES / 2, "{text}");
         assert_eq!(Announcement::from_metadata(&text).expect("reads"), Some(most));
     }
 

@@ -1,1 +1,16 @@
+//! What every service needs and none should write twice: configuration, logs, lifecycle, health, metrics, HTTP.
 
+pub mod admin;
+pub mod config;
+pub mod health;
+pub mod http;
+pub mod lifecycle;
+pub mod logs;
+pub mod metrics;
+pub mod problem;
+pub mod secret;
+
+pub use health::Readiness;
+pub use lifecycle::Shutdown;
+pub use problem::Problem;
+pub use secret::Secret;

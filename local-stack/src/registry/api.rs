@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::body::{Body, CONTENT_TYPE, LevelBody, SchemaBody, reply};
 use super::error::RegistryError;
+use super::select::Which;
 use super::service::{Registry, against};
-use super::state::Which;
 use super::{MAX_BODY_BYTES, MAX_SUBJECT_BYTES};
 
 type Shared = State<Arc<Registry>>;

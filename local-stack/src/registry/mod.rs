@@ -9,6 +9,7 @@ mod compatibility;
 mod error;
 mod record;
 mod schema;
+mod select;
 mod service;
 mod state;
 mod store;

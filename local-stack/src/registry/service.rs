@@ -9,13 +9,20 @@ use super::compatibility::{Level, obstacles};
 use super::error::RegistryError;
 use super::record::Change;
 use super::schema::AvroSchema;
-use super::state::{Registered, State, VersionSpec, Which};
+use super::select::{VersionSpec, Which};
+use super::state::{Registered, State};
 use super::store::Log;
 
 pub struct Registry {
     state: RwLock<State>,
     /// Held from the decision to the acknowledgement: the next decision must see this change.
-    log: Mutex<Log>,
+    writer: Mutex<Writer>,
+}
+
+struct Writer {
+    log: Log,
+    /// Changes that weren't acknowledged, and may be in the log all the same.
+    doubtful: Vec<Change>,
 }
 
 impl Registry {
@@ -24,7 +31,7 @@ impl Registry {
         for change in changes {
             state.apply(change);
         }
-        Self { state: RwLock::new(state), log: Mutex::new(log) }
+        Self { state: RwLock::new(state), writer: Mutex::new(Writer { log, doubtful: Vec::new() }) }
     }
 
     pub async fn state(&self) -> RwLockReadGuard<'_, State> {
@@ -38,8 +45,8 @@ impl Registry {
         schema: AvroSchema,
     ) -> Result<u32, RegistryError> {
         finished(async move {
-            let log = self.log.lock().await;
-            let change = {
+            let mut writer = self.writer.lock().await;
+            let (version, id) = {
                 let state = self.state.read().await;
                 if let Ok(held) = state.lookup(&subject, &schema.canonical, Which::Live) {
                     return Ok(held.id);
@@ -49,22 +56,12 @@ impl Registry {
                 if !obstacles.is_empty() {
                     return Err(RegistryError::Incompatible { subject, obstacles });
                 }
-                Change::Version {
-                    version: state.next_version(&subject),
-                    id: state.id_of(&schema.canonical).unwrap_or_else(|| state.next_id()),
-                    subject,
-                    text: schema.text,
-                    deleted: false,
-                }
+                let id = state.id_of(&schema.canonical).unwrap_or_else(|| state.next_id());
+                (state.next_version(&subject), id)
             };
-            if let Change::Version { subject, version, id, .. } = &change {
-                tracing::info!(subject, version, id, "registering a schema");
-            }
-            let id = match &change {
-                Change::Version { id, .. } => *id,
-                _ => 0,
-            };
-            self.commit(&log, change).await?;
+            tracing::info!(subject, version, id, "registering a schema");
+            let change = Change::Version { subject, version, id, text: schema.text, deleted: false };
+            self.commit(&mut writer, change).await?;
             Ok(id)
         })
         .await
@@ -77,7 +74,7 @@ impl Registry {
         permanent: bool,
     ) -> Result<Vec<u32>, RegistryError> {
         finished(async move {
-            let log = self.log.lock().await;
+            let mut writer = self.writer.lock().await;
             let (numbers, mut changes) = {
                 let state = self.state.read().await;
                 let all = state.versions(&subject, Which::All)?;
@@ -96,7 +93,7 @@ impl Registry {
                 changes.push(Change::Level { subject: Some(subject), level: None });
             }
             for change in changes {
-                self.commit(&log, change).await?;
+                self.commit(&mut writer, change).await?;
             }
             Ok(numbers)
         })
@@ -110,7 +107,7 @@ impl Registry {
         permanent: bool,
     ) -> Result<u32, RegistryError> {
         finished(async move {
-            let log = self.log.lock().await;
+            let mut writer = self.writer.lock().await;
             let (number, change) = {
                 let state = self.state.read().await;
                 // "latest" is the latest that can be seen.
@@ -123,7 +120,7 @@ impl Registry {
                     _ => (number, deletion(&held, permanent)),
                 }
             };
-            self.commit(&log, change).await?;
+            self.commit(&mut writer, change).await?;
             Ok(number)
         })
         .await
@@ -136,31 +133,35 @@ impl Registry {
         level: Option<Level>,
     ) -> Result<Option<Level>, RegistryError> {
         finished(async move {
-            let log = self.log.lock().await;
+            let mut writer = self.writer.lock().await;
             let before = match &subject {
                 Some(subject) => self.state.read().await.subject_level(subject),
                 None => Some(self.state.read().await.global_level()),
             };
             if before != level {
-                self.commit(&log, Change::Level { subject, level }).await?;
+                self.commit(&mut writer, Change::Level { subject, level }).await?;
             }
             Ok(before)
         })
         .await
     }
 
-    async fn commit(&self, log: &Log, change: Change) -> Result<(), RegistryError> {
-        let written = log.append(&change).await;
-        let mut state = self.state.write().await;
-        match written {
+    async fn commit(&self, writer: &mut Writer, change: Change) -> Result<(), RegistryError> {
+        // First the log must say what memory says, or the two would differ after a restart.
+        while let Some(doubtful) = writer.doubtful.last() {
+            let restoring = self.state.read().await.restoring(doubtful);
+            writer.log.append(&restoring).await?;
+            writer.doubtful.pop();
+        }
+        match writer.log.append(&change).await {
             Ok(()) => {
-                state.apply(change);
+                self.state.write().await.apply(change);
                 Ok(())
             }
             Err(error) => {
-                // It may have been written all the same; its numbers must not come to mean something else.
-                state.reserve(&change);
                 tracing::error!(%error, "a change was not acknowledged");
+                self.state.write().await.reserve(&change);
+                writer.doubtful.push(change);
                 Err(error.into())
             }
         }

@@ -1,7 +1,6 @@
 //! What the registry holds, in memory: the sum of all changes, and the questions asked of it. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::str::FromStr;
 
 use serde::Serialize;
 
@@ -9,48 +8,10 @@ use super::compatibility::Level;
 use super::error::RegistryError;
 use super::record::Change;
 use super::schema::canonical;
+use super::select::{VersionSpec, Which};
 
 /// Confluent's default.
 pub const DEFAULT_LEVEL: Level = Level::Backward;
-
-/// Which versions a question is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
-    Live,
-    Deleted,
-    All,
-}
-
-impl Which {
-    fn takes(self, deleted: bool) -> bool {
-        match self {
-            Self::Live => !deleted,
-            Self::Deleted => deleted,
-            Self::All => true,
-        }
-    }
-}
-
-/// A version as clients name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VersionSpec {
-    Latest,
-    Number(u32),
-}
-
-impl FromStr for VersionSpec {
-    type Err = RegistryError;
-
-    fn from_str(text: &str) -> Result<Self, RegistryError> {
-        if matches!(text, "latest" | "-1") {
-            return Ok(Self::Latest);
-        }
-        match text.parse::<i32>() {
-            Ok(number) if number > 0 => Ok(Self::Number(number.unsigned_abs())),
-            _ => Err(RegistryError::InvalidVersion(text.to_owned())),
-        }
-    }
-}
 
 /// One version of a subject, as it is answered.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -150,6 +111,32 @@ impl State {
                 }
                 self.schemas.remove(&gone.id);
             }
+        }
+    }
+
+    /// The change that brings the log to what is held here, where the given one may or may not have been written.
+    pub fn restoring(&self, doubtful: &Change) -> Change {
+        match doubtful {
+            Change::Version { subject, version, .. } | Change::Forget { subject, version } => {
+                match self.version(subject, VersionSpec::Number(*version), Which::All) {
+                    Ok(held) => Change::Version {
+                        subject: subject.clone(),
+                        version: *version,
+                        id: held.id,
+                        text: held.schema.to_owned(),
+                        deleted: held.deleted,
+                    },
+                    Err(_) => Change::Forget { subject: subject.clone(), version: *version },
+                }
+            }
+            Change::Level { subject, .. } => Change::Level {
+                subject: subject.clone(),
+                level: match subject {
+                    Some(subject) => self.subject_level(subject),
+                    None => self.global,
+                },
+            },
+            Change::DeleteUpTo { .. } => doubtful.clone(),
         }
     }
 

@@ -84,11 +84,11 @@ fn a_subject_without_a_level_has_the_global_one() {
 }
 
 #[test]
-fn versions_are_named_by_number_or_latest() {
-    assert_eq!("-1".parse::<VersionSpec>().ok(), Some(VersionSpec::Latest));
-    assert_eq!("latest".parse::<VersionSpec>().ok(), Some(VersionSpec::Latest));
-    assert_eq!("3".parse::<VersionSpec>().ok(), Some(VersionSpec::Number(3)));
-    for wrong in ["0", "-2", "x", "", "4294967296"] {
-        assert!(wrong.parse::<VersionSpec>().is_err(), "{wrong}");
-    }
+fn a_doubtful_change_is_answered_with_what_is_held() {
+    let state = state([version("a", 1, 1, INT, false)]);
+    assert_eq!(state.restoring(&version("a", 1, 1, INT, true)), version("a", 1, 1, INT, false));
+    let never = version("a", 2, 2, LONG, false);
+    assert_eq!(state.restoring(&never), Change::Forget { subject: "a".to_owned(), version: 2 });
+    let level = Change::Level { subject: None, level: Some(Level::Full) };
+    assert_eq!(state.restoring(&level), Change::Level { subject: None, level: None });
 }

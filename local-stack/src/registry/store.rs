@@ -18,6 +18,9 @@ use super::record::{self, Change};
 const TOPIC: &str = "_schemas";
 /// How long Kafka may take to answer at start, and to give the next record while the topic is read.
 const START_PATIENCE: Duration = Duration::from_secs(30);
+/// A broker without the admin API doesn't refuse these two, it leaves them unanswered.
+const CREATE_PATIENCE: Duration = Duration::from_secs(10);
+const DESCRIBE_PATIENCE: Duration = Duration::from_secs(3);
 const WRITE_PATIENCE: Duration = Duration::from_secs(15);
 /// Waits are this short so that a shutdown is noticed.
 const TICK: Duration = Duration::from_millis(500);
@@ -42,9 +45,9 @@ pub enum StoreError {
     Stopped,
     #[error("the change cannot be encoded: {0}")]
     NotEncoded(#[from] serde_json::Error),
-    #[error("kafka didn't accept the change: {0}; nothing is acknowledged, repeat it")]
+    #[error("kafka didn't accept the change: {0}; repeat it once kafka is well")]
     NotWritten(#[source] KafkaError),
-    #[error("kafka didn't acknowledge the change in time; look whether it is there before repeating it")]
+    #[error("kafka didn't acknowledge the change in time; repeat it once kafka answers")]
     NotWrittenInTime,
 }
 
@@ -53,7 +56,7 @@ struct ReaderContext;
 
 impl ClientContext for ReaderContext {
     fn error(&self, error: KafkaError, reason: &str) {
-        if !matches!(error, KafkaError::PartitionEOF(_)) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
             tracing::warn!(%error, reason, "the reader of the schema topic has trouble");
         }
     }
@@ -100,15 +103,14 @@ impl Log {
             Ok((reader, partitions))
         })
         .await?;
-        match (partitions, cleanup_policy(&admin).await) {
-            (0, Policy::NoAdmin) => auto_create(&producer).await?,
-            (0, _) => create(&admin).await?,
-            (_, Policy::Known(policy)) if policy != "compact" => {
-                return Err(StoreError::NotCompacted(policy));
-            }
-            (_, Policy::Known(_)) => {}
-            (_, Policy::NoAdmin | Policy::Unknown) => {
-                tracing::warn!(topic = TOPIC, "the broker doesn't say whether the schema topic is compacted");
+        if partitions == 0 {
+            create(&admin, &producer).await?;
+        }
+        match cleanup_policy(&admin).await.as_deref() {
+            Some("compact") => {}
+            Some(other) => return Err(StoreError::NotCompacted(other.to_owned())),
+            None => {
+                tracing::warn!(topic = TOPIC, "the broker doesn't say whether the schema topic is compacted")
             }
         }
         if partitions > 1 {
@@ -160,26 +162,32 @@ fn partitions(reader: &Reader, address: &str, stop: &CancellationToken) -> Resul
     }
 }
 
-async fn create(admin: &AdminClient<DefaultClientContext>) -> Result<(), StoreError> {
+async fn create(
+    admin: &AdminClient<DefaultClientContext>,
+    producer: &FutureProducer,
+) -> Result<(), StoreError> {
+    use RDKafkaErrorCode::{OperationTimedOut, TopicAlreadyExists, UnsupportedFeature};
     let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1))
         .set("cleanup.policy", "compact")
         .set("max.message.bytes", MAX_RECORD_BYTES);
     let options =
-        AdminOptions::new().request_timeout(Some(START_PATIENCE)).operation_timeout(Some(START_PATIENCE));
-    let results = admin.create_topics([&topic], &options).await;
-    let results = results.map_err(|error| StoreError::NotCreated(error.to_string()))?;
-    match results.into_iter().next() {
-        Some(Err((_, code))) if code != RDKafkaErrorCode::TopicAlreadyExists => {
-            Err(StoreError::NotCreated(code.to_string()))
-        }
-        _ => {
-            tracing::info!(topic = TOPIC, "created the schema topic");
-            Ok(())
-        }
+        AdminOptions::new().request_timeout(Some(CREATE_PATIENCE)).operation_timeout(Some(CREATE_PATIENCE));
+    match admin.create_topics([&topic], &options).await {
+        Ok(results) => match results.into_iter().next() {
+            Some(Err((_, code))) if code != TopicAlreadyExists => {
+                Err(StoreError::NotCreated(code.to_string()))
+            }
+            _ => {
+                tracing::info!(topic = TOPIC, "created the schema topic");
+                Ok(())
+            }
+        },
+        Err(KafkaError::AdminOp(OperationTimedOut | UnsupportedFeature)) => auto_create(producer).await,
+        Err(error) => Err(StoreError::NotCreated(error.to_string())),
     }
 }
 
-/// A broker without the admin API (librdkafka's mock) may still create topics on use, and a producer's look-up is one.
+/// Such a broker (librdkafka's mock) may still create topics on use, and a producer's look-up is one.
 async fn auto_create(producer: &FutureProducer) -> Result<(), StoreError> {
     let producer = producer.clone();
     blocking(move || {
@@ -200,24 +208,11 @@ async fn auto_create(producer: &FutureProducer) -> Result<(), StoreError> {
     .await
 }
 
-enum Policy {
-    Known(String),
-    Unknown,
-    NoAdmin,
-}
-
-async fn cleanup_policy(admin: &AdminClient<DefaultClientContext>) -> Policy {
-    let options = AdminOptions::new().request_timeout(Some(START_PATIENCE));
+async fn cleanup_policy(admin: &AdminClient<DefaultClientContext>) -> Option<String> {
+    let options = AdminOptions::new().request_timeout(Some(DESCRIBE_PATIENCE));
     let described = admin.describe_configs([&ResourceSpecifier::Topic(TOPIC)], &options).await;
-    let topic = match described.map(|found| found.into_iter().next()) {
-        Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnsupportedFeature) => {
-            return Policy::NoAdmin;
-        }
-        Ok(Some(Ok(topic))) => topic,
-        _ => return Policy::Unknown,
-    };
-    let policy = topic.get("cleanup.policy").and_then(|entry| entry.value.clone());
-    policy.map_or(Policy::Unknown, Policy::Known)
+    let topic = described.ok()?.into_iter().next()?.ok()?;
+    topic.get("cleanup.policy")?.value.clone()
 }
 
 fn read(reader: &Reader, stop: &CancellationToken) -> Result<Vec<Change>, StoreError> {

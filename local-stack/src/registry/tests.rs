@@ -15,6 +15,13 @@ const GROWN: &str = r#"{"type":"record","name":"R","fields":[{"name":"a","type":
 const STRICT: &str =
     r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"c","type":"int"}]}"#;
 
+/// With the topic there already: this broker has no admin API, and waiting for its silence takes a while.
+fn broker() -> MockCluster<'static, DefaultProducerContext> {
+    let cluster = MockCluster::new(1).expect("a broker");
+    cluster.create_topic("_schemas", 1, 1).expect("a topic");
+    cluster
+}
+
 struct Running {
     url: String,
     stop: CancellationToken,
@@ -71,7 +78,7 @@ fn refused(answer: &(u16, Value)) -> (u16, u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn schemas_are_registered_checked_and_survive_a_restart() {
-    let cluster = MockCluster::new(1).expect("a broker");
+    let cluster = broker();
     let registry = Running::start(&cluster).await;
     assert_eq!(registry.get("/config").await, (200, json!({"compatibilityLevel": "BACKWARD"})));
     assert_eq!(registry.post("/subjects/s-value/versions", BASE).await, (200, json!({"id": 1})));
@@ -102,7 +109,7 @@ async fn schemas_are_registered_checked_and_survive_a_restart() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deletion_is_soft_first_and_gives_no_number_twice() {
-    let cluster = MockCluster::new(1).expect("a broker");
+    let cluster = broker();
     let registry = Running::start(&cluster).await;
     registry.post("/subjects/s/versions", BASE).await;
     let early = registry.ask(Method::DELETE, "/subjects/s?permanent=true", None).await;
@@ -120,7 +127,7 @@ async fn deletion_is_soft_first_and_gives_no_number_twice() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_wrong_is_named_by_its_number() {
-    let cluster = MockCluster::new(1).expect("a broker");
+    let cluster = broker();
     let registry = Running::start(&cluster).await;
     let register = "/subjects/s/versions";
     assert_eq!(refused(&registry.post(register, "{").await), (422, 42201));
@@ -144,7 +151,7 @@ async fn what_is_wrong_is_named_by_its_number() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_taken_port_is_one_clear_error() {
+async fn without_the_admin_api_the_registry_starts_and_a_taken_port_is_one_clear_error() {
     let cluster: MockCluster<'_, DefaultProducerContext> = MockCluster::new(1).expect("a broker");
     let taken = StdListener::bind("127.0.0.1:0").expect("a port");
     let options = RegistryOptions {

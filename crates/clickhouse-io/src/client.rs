@@ -1,0 +1,226 @@
+//! The connection, its errors, and the server's own clock.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clickhouse::Client;
+use pipeline_core::announcement::EngineSeconds;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::sql::Sql;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClickHouseConfig {
+    pub url: String,
+    pub database: String,
+    pub user: String,
+    pub password: Option<String>,
+    pub password_file: Option<PathBuf>,
+    /// The longest wait for the answer to a query that is not an insert.
+    pub query_timeout_ms: u64,
+}
+
+impl Default for ClickHouseConfig {
+    fn default() -> Self {
+        Self {
+            url: "http://127.0.0.1:8123".to_owned(),
+            database: "sealtrail".to_owned(),
+            user: "default".to_owned(),
+            password: None,
+            password_file: None,
+            query_timeout_ms: 30_000,
+        }
+    }
+}
+
+/// What to do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The server is away, busy or slow: try again.
+    Retry,
+    /// No retry helps until a person has changed something.
+    Stop,
+}
+
+/// An error of ClickHouse or on the way to it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("clickhouse: {action}: {cause}")]
+pub struct EngineError {
+    pub action: &'static str,
+    pub cause: String,
+    pub kind: ErrorKind,
+    /// ClickHouse's error code, where it answered with one.
+    pub code: Option<u32>,
+}
+
+/// Error codes that no retry mends. Source: ClickHouse, src/Common/ErrorCodes.cpp. Everything else is tried again:
+/// too many parts (252), memory limit (241), timeouts (159, 160, 209), read-only (164, 242), unknown insert status (319).
+const STOP_CODES: &[(u32, &str)] = &[
+    (10, "NOT_FOUND_COLUMN_IN_BLOCK"),
+    (16, "NO_SUCH_COLUMN_IN_TABLE"),
+    (36, "BAD_ARGUMENTS"),
+    (44, "ILLEGAL_COLUMN"),
+    (47, "UNKNOWN_IDENTIFIER"),
+    (53, "TYPE_MISMATCH"),
+    (60, "UNKNOWN_TABLE"),
+    (62, "SYNTAX_ERROR"),
+    (81, "UNKNOWN_DATABASE"),
+    (115, "UNKNOWN_SETTING"),
+    (192, "UNKNOWN_USER"),
+    (193, "WRONG_PASSWORD"),
+    (194, "REQUIRED_PASSWORD"),
+    (349, "CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN"),
+    (497, "ACCESS_DENIED"),
+    (516, "AUTHENTICATION_FAILED"),
+];
+
+impl EngineError {
+    pub(crate) fn from_client(action: &'static str, error: &clickhouse::error::Error) -> Self {
+        let cause = error.to_string();
+        let code = code_in(&cause);
+        let stops = code.is_some_and(|code| STOP_CODES.iter().any(|(stop, _)| *stop == code));
+        let kind = if stops { ErrorKind::Stop } else { ErrorKind::Retry };
+        Self { action, cause, kind, code }
+    }
+
+    pub(crate) fn timeout(action: &'static str, after: Duration) -> Self {
+        let cause = format!("no answer within {} ms", after.as_millis());
+        Self { action, cause, kind: ErrorKind::Retry, code: None }
+    }
+
+    pub(crate) fn stop(action: &'static str, cause: impl Into<String>) -> Self {
+        Self { action, cause: cause.into(), kind: ErrorKind::Stop, code: None }
+    }
+}
+
+/// Reads the number out of "Code: 60. DB::Exception: …".
+fn code_in(text: &str) -> Option<u32> {
+    let (_, rest) = text.split_once("Code: ")?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// A client of one ClickHouse server.
+#[derive(Clone)]
+pub struct ClickHouse {
+    pub(crate) client: Client,
+    pub(crate) query_timeout: Duration,
+    database: String,
+}
+
+/// The server's clock and how long it has been up, read in one query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineClock {
+    pub now: EngineSeconds,
+    pub uptime_s: i64,
+}
+
+impl EngineClock {
+    /// Whether the server that answered `later` is the one that answered `self`, without a restart between.
+    pub fn is_same_run(self, later: Self) -> bool {
+        later.uptime_s >= self.uptime_s
+    }
+}
+
+impl ClickHouse {
+    /// `password` is taken out of the configuration by the caller, who knows about files.
+    pub fn new(config: &ClickHouseConfig, password: Option<&str>) -> Self {
+        let mut client = Client::default()
+            .with_url(&config.url)
+            .with_database(&config.database)
+            .with_user(&config.user)
+            .with_product_info("sealtrail", env!("CARGO_PKG_VERSION"));
+        if let Some(password) = password {
+            client = client.with_password(password);
+        }
+        Self {
+            client,
+            query_timeout: Duration::from_millis(config.query_timeout_ms),
+            database: config.database.clone(),
+        }
+    }
+
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// The same server without a database, to make one.
+    pub(crate) fn without_database(&self) -> Self {
+        Self { client: self.client.clone().with_database("default"), ..self.clone() }
+    }
+
+    pub async fn clock(&self) -> Result<EngineClock, EngineError> {
+        let sql = Sql::new("SELECT toInt64(toUnixTimestamp(now())), toInt64(uptime())");
+        let (now, uptime_s): (i64, i64) = self.fetch_one("read the clock", sql).await?;
+        Ok(EngineClock { now: EngineSeconds(now), uptime_s })
+    }
+
+    pub async fn execute(&self, action: &'static str, sql: Sql) -> Result<(), EngineError> {
+        let run = sql.into_query(&self.client).execute();
+        self.within(action, run).await
+    }
+
+    pub async fn fetch_one<T>(&self, action: &'static str, sql: Sql) -> Result<T, EngineError>
+    where
+        T: clickhouse::RowOwned + clickhouse::RowRead,
+    {
+        self.within(action, sql.into_query(&self.client).fetch_one::<T>()).await
+    }
+
+    pub async fn fetch_all<T>(&self, action: &'static str, sql: Sql) -> Result<Vec<T>, EngineError>
+    where
+        T: clickhouse::RowOwned + clickhouse::RowRead,
+    {
+        self.within(action, sql.into_query(&self.client).fetch_all::<T>()).await
+    }
+
+    /// A query's whole answer in a format of ClickHouse's, at most `max_bytes` of it.
+    pub async fn fetch_text(
+        &self,
+        action: &'static str,
+        sql: Sql,
+        format: &str,
+        max_bytes: usize,
+    ) -> Result<Vec<u8>, EngineError> {
+        let read = async {
+            let mut cursor = sql.into_query(&self.client).fetch_bytes(format)?;
+            let mut answer = Vec::new();
+            while let Some(bytes) = cursor.next().await? {
+                answer.extend_from_slice(&bytes);
+                if answer.len() > max_bytes {
+                    return Err(clickhouse::error::Error::Custom(format!("the answer is over {max_bytes} bytes")));
+                }
+            }
+            Ok(answer)
+        };
+        self.within(action, read).await
+    }
+
+    async fn within<T>(
+        &self,
+        action: &'static str,
+        run: impl Future<Output = Result<T, clickhouse::error::Error>>,
+    ) -> Result<T, EngineError> {
+        match tokio::time::timeout(self.query_timeout, run).await {
+            Ok(result) => result.map_err(|error| EngineError::from_client(action, &error)),
+            Err(_) => Err(EngineError::timeout(action, self.query_timeout)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_decide_between_retry_and_stop() {
+        let classify = |text: &str| {
+            EngineError::from_client("test", &clickhouse::error::Error::BadResponse(text.to_owned()))
+        };
+        let wrong_password = classify("Code: 516. DB::Exception: Authentication failed");
+        assert_eq!((wrong_password.kind, wrong_password.code), (ErrorKind::Stop, Some(516)));
+        assert_eq!(classify("Code: 252. DB::Exception: Too many parts").kind, ErrorKind::Retry);
+        assert_eq!(classify("connection refused").kind, ErrorKind::Retry);
+    }
+}

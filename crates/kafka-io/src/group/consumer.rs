@@ -1,0 +1,188 @@
+//! The polling thread: one consumer after the other, each used until its assignment ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use audit_event::{Offset, PartitionId, RecordTime};
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use tokio_util::sync::CancellationToken;
+
+use super::fence::Fence;
+use super::lane::Flow;
+use super::{GroupConfig, GroupError, GroupHandler, Record};
+use crate::KafkaError;
+use crate::config::KafkaConfig;
+
+/// How long a poll waits when nothing is there; also how late a commit is sent then.
+const IDLE_POLL: Duration = Duration::from_millis(2);
+/// The pause while a worker's queue is full.
+const STUCK_TICK: Duration = Duration::from_millis(1);
+/// The wait before the next consumer after one broke.
+const RESTART_WAIT: Duration = Duration::from_millis(500);
+
+enum SessionEnd {
+    Stopped,
+    Broken(String),
+}
+
+/// Consumes until `stop`, then drains. Blocks: give it a thread of its own.
+pub fn run(
+    kafka: &KafkaConfig,
+    group: &GroupConfig,
+    topic: &str,
+    handler: Arc<dyn GroupHandler>,
+    stop: &CancellationToken,
+) -> Result<(), GroupError> {
+    let mut last_generation = 0;
+    while !stop.is_cancelled() {
+        let fence = Fence::new(topic, group, handler.clone(), last_generation);
+        let consumer = make_consumer(kafka, group, fence)?;
+        consumer
+            .subscribe(&[topic])
+            .map_err(|e| KafkaError::new(format!("subscribe to {topic}"), e))?;
+        let end = session(&consumer, topic, group, stop)?;
+        last_generation = consumer.context().last_generation();
+        if let SessionEnd::Broken(reason) = end {
+            tracing::warn!(reason, "the consumer is thrown away; a new one joins");
+            drop(consumer);
+            std::thread::sleep(RESTART_WAIT);
+        }
+    }
+    Ok(())
+}
+
+fn make_consumer(kafka: &KafkaConfig, group: &GroupConfig, fence: Fence) -> Result<BaseConsumer<Fence>, KafkaError> {
+    let mut client = kafka.client("sealtrail-processor");
+    client
+        .set("group.id", &group.group_id)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // where to begin is decided, never guessed
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_committed")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", group.session_timeout_ms.to_string())
+        .set("heartbeat.interval.ms", (group.session_timeout_ms / 5).to_string())
+        .set("max.poll.interval.ms", group.max_poll_interval_ms.to_string())
+        .set("queued.max.messages.kbytes", group.prefetch_kib.to_string())
+        .set("fetch.queue.backoff.ms", "5")
+        .set("fetch.wait.max.ms", "50")
+        .set("fetch.error.backoff.ms", "100")
+        .set("statistics.interval.ms", "2000");
+    if !group.instance_id.is_empty() {
+        client.set("group.instance.id", &group.instance_id);
+    }
+    client.create_with_context(fence).map_err(|e| KafkaError::new("create a kafka consumer", e))
+}
+
+fn session(
+    consumer: &BaseConsumer<Fence>,
+    topic: &str,
+    group: &GroupConfig,
+    stop: &CancellationToken,
+) -> Result<SessionEnd, GroupError> {
+    let fence = consumer.context().clone();
+    loop {
+        // taken in a statement of its own: abandon() needs the state too
+        let broken = fence.state().broken.take();
+        if let Some(reason) = broken {
+            fence.abandon(&fence.partitions());
+            return Ok(SessionEnd::Broken(reason));
+        }
+        if stop.is_cancelled() {
+            fence.drain(consumer, &fence.partitions());
+            return Ok(SessionEnd::Stopped);
+        }
+        fence.serve_commits(consumer);
+        if is_held_up(consumer, &fence, topic, group) {
+            std::thread::sleep(STUCK_TICK);
+            continue;
+        }
+        match consumer.poll(Duration::ZERO) {
+            Some(polled) => take(&fence, topic, polled)?,
+            None => {
+                fence.state().lanes.values_mut().for_each(super::lane::Lane::hand_over);
+                if let Some(polled) = consumer.poll(IDLE_POLL) {
+                    take(&fence, topic, polled)?;
+                }
+            }
+        }
+    }
+}
+
+/// Whether a worker's full queue holds the poll. One that is full for long is paused, so that others go on.
+fn is_held_up(consumer: &BaseConsumer<Fence>, fence: &Fence, topic: &str, group: &GroupConfig) -> bool {
+    let mut held_up = false;
+    for (partition, lane) in &mut fence.state().lanes {
+        match lane.flow() {
+            Flow::Stuck { for_ms } if !lane.paused && for_ms < group.pause_after_ms => held_up = true,
+            Flow::Stuck { .. } if !lane.paused => {
+                tracing::info!(%partition, "partition paused: its worker is behind");
+                lane.paused = set_paused(consumer, topic, *partition, true);
+            }
+            Flow::Free if lane.may_resume() => {
+                tracing::info!(%partition, "partition resumed");
+                lane.paused = !set_paused(consumer, topic, *partition, false);
+            }
+            _ => {}
+        }
+    }
+    held_up
+}
+
+/// Answers whether it was done.
+fn set_paused(consumer: &BaseConsumer<Fence>, topic: &str, partition: PartitionId, paused: bool) -> bool {
+    let mut list = TopicPartitionList::with_capacity(1);
+    list.add_partition(topic, partition.0);
+    let done = if paused { consumer.pause(&list) } else { consumer.resume(&list) };
+    done.inspect_err(|error| tracing::warn!(%error, %partition, "pause or resume failed")).is_ok()
+}
+
+fn take(fence: &Fence, topic: &str, polled: Result<BorrowedMessage<'_>, ClientError>) -> Result<(), GroupError> {
+    let message = match polled {
+        Ok(message) => message,
+        Err(error) => return take_error(fence, topic, &error),
+    };
+    let mut state = fence.state();
+    if let Some(lane) = state.lanes.get_mut(&PartitionId(message.partition())) {
+        match to_record(&message) {
+            Some(record) => lane.push(record),
+            None => {
+                state.broken = Some(format!("offset {} has no timestamp", message.offset()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn take_error(fence: &Fence, topic: &str, error: &ClientError) -> Result<(), GroupError> {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+            return Err(GroupError::OffsetOutOfRange { topic: topic.to_owned(), cause: error.to_string() });
+        }
+        Some(RDKafkaErrorCode::PollExceeded) => {
+            fence.state().broken.get_or_insert(error.to_string());
+        }
+        _ if matches!(error, ClientError::MessageConsumptionFatal(_)) => {
+            fence.state().broken.get_or_insert(error.to_string());
+        }
+        _ => tracing::warn!(%error, "kafka consumer"),
+    }
+    Ok(())
+}
+
+fn to_record(message: &BorrowedMessage<'_>) -> Option<Record> {
+    let headers = message.headers().map_or_else(Vec::new, |headers| {
+        headers.iter().map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec())).collect()
+    });
+    Some(Record {
+        offset: Offset(message.offset()),
+        received_at: RecordTime(message.timestamp().to_millis()?),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers,
+    })
+}

@@ -1,0 +1,169 @@
+//! The idempotent producer: records of the trail, and dead letters. Every answer is a broker's answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use audit_event::{Offset, PartitionId, RecordTime};
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::KafkaError;
+use crate::config::KafkaConfig;
+
+/// The bounds of a producer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProducerConfig {
+    /// Records that wait for a broker's answer; one more is refused at once.
+    pub max_queued_records: u32,
+    pub max_queued_kib: u32,
+    /// How long a record may wait for its acknowledgement. Keep it below the HTTP time limit.
+    pub delivery_timeout_ms: u32,
+    pub linger_ms: u32,
+    pub compression: String,
+}
+
+impl Default for ProducerConfig {
+    fn default() -> Self {
+        Self {
+            max_queued_records: 200_000,
+            max_queued_kib: 128 * 1024,
+            delivery_timeout_ms: 10_000,
+            linger_ms: 2,
+            compression: "lz4".to_owned(),
+        }
+    }
+}
+
+/// A record to be written.
+#[derive(Debug)]
+pub struct NewRecord<'a> {
+    pub topic: &'a str,
+    pub key: Option<&'a [u8]>,
+    pub value: Option<&'a [u8]>,
+    pub headers: &'a [(&'a str, &'a [u8])],
+}
+
+/// Where the broker put it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivered {
+    pub partition: PartitionId,
+    pub offset: Offset,
+    pub received_at: RecordTime,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ProduceError {
+    #[error("the queue to the broker is full; send again later")]
+    QueueFull,
+    #[error("the record is larger than the broker takes")]
+    TooLarge,
+    /// It may be there or not; sending the same event id again is safe.
+    #[error("the broker did not confirm the record: {0}")]
+    Unconfirmed(String),
+}
+
+/// A producer that survives fatal errors of its client by making a new one.
+pub struct RecordProducer {
+    config: KafkaConfig,
+    settings: ProducerConfig,
+    client: ArcSwap<FutureProducer>,
+}
+
+/// A record on its way.
+pub struct Pending {
+    delivery: DeliveryFuture,
+}
+
+impl RecordProducer {
+    pub fn new(config: &KafkaConfig, settings: &ProducerConfig) -> Result<Self, KafkaError> {
+        let client = make_client(config, settings)?;
+        Ok(Self { config: config.clone(), settings: settings.clone(), client: ArcSwap::from_pointee(client) })
+    }
+
+    /// Hands a record to the client's queue; never waits.
+    pub fn enqueue(&self, record: &NewRecord<'_>) -> Result<Pending, ProduceError> {
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        for &(key, value) in record.headers {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        let mut outgoing: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(record.topic).headers(headers);
+        outgoing.key = record.key;
+        outgoing.payload = record.value;
+        match self.client.load().send_result(outgoing) {
+            Ok(delivery) => Ok(Pending { delivery }),
+            Err((error, _)) => Err(self.classify(&error)),
+        }
+    }
+
+    /// Waits for the broker's answer.
+    pub async fn confirm(&self, pending: Pending) -> Result<Delivered, ProduceError> {
+        let delivery = match pending.delivery.await {
+            Ok(Ok(delivery)) => delivery,
+            Ok(Err((error, _))) => return Err(self.classify(&error)),
+            Err(_) => return Err(ProduceError::Unconfirmed("the client was closed".to_owned())),
+        };
+        match delivery.timestamp.to_millis() {
+            Some(millis) if delivery.offset >= 0 => Ok(Delivered {
+                partition: PartitionId(delivery.partition),
+                offset: Offset(delivery.offset),
+                received_at: RecordTime(millis),
+            }),
+            _ => Err(ProduceError::Unconfirmed("the broker named no offset or time".to_owned())),
+        }
+    }
+
+    /// Waits until the queue is empty, at most as long as a delivery may take.
+    pub async fn drain(self: Arc<Self>) {
+        let wait = Duration::from_millis(u64::from(self.settings.delivery_timeout_ms));
+        let flushed = tokio::task::spawn_blocking(move || self.client.load().flush(wait)).await;
+        if !matches!(flushed, Ok(Ok(()))) {
+            tracing::warn!("records were still unconfirmed when the drain time ended");
+        }
+    }
+
+    fn classify(&self, error: &ClientError) -> ProduceError {
+        if self.client.load().client().fatal_error().is_some() {
+            self.replace_client();
+        }
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::QueueFull) => ProduceError::QueueFull,
+            Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize) => {
+                ProduceError::TooLarge
+            }
+            _ => ProduceError::Unconfirmed(error.to_string()),
+        }
+    }
+
+    /// An idempotent client with a fatal error never works again; a new one does.
+    fn replace_client(&self) {
+        match make_client(&self.config, &self.settings) {
+            Ok(client) => {
+                tracing::error!("the kafka producer had a fatal error and was replaced");
+                self.client.store(Arc::new(client));
+            }
+            Err(error) => tracing::error!(%error, "the kafka producer had a fatal error and cannot be replaced"),
+        }
+    }
+}
+
+fn make_client(config: &KafkaConfig, settings: &ProducerConfig) -> Result<FutureProducer, KafkaError> {
+    config
+        .client("sealtrail-producer")
+        .set("acks", "all")
+        .set("enable.idempotence", "true")
+        // Java's partitioner, so that every client in every language puts a key into the same partition
+        .set("partitioner", "murmur2_random")
+        .set("compression.type", &settings.compression)
+        .set("linger.ms", settings.linger_ms.to_string())
+        .set("message.timeout.ms", settings.delivery_timeout_ms.to_string())
+        .set("message.max.bytes", (2 * crate::topics::MAX_MESSAGE_BYTES).to_string())
+        .set("queue.buffering.max.messages", settings.max_queued_records.to_string())
+        .set("queue.buffering.max.kbytes", settings.max_queued_kib.to_string())
+        .create()
+        .map_err(|e| KafkaError::new("create a kafka producer", e))
+}

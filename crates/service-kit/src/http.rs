@@ -1,0 +1,95 @@
+//! The accept loop. axum's own has no limit on how long a client may take over its headers; this one has, and a bound
+//! on connections, and a drain at the end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::ServiceExt;
+
+use crate::config::HttpConfig;
+use crate::lifecycle::Shutdown;
+
+/// The wait after an accept that failed, such as with too many open files.
+const ACCEPT_RETRY_MS: u64 = 50;
+
+#[derive(Debug, Error)]
+#[error("cannot listen on {listen}: {cause}; is the port taken? choose another with the listen setting")]
+pub struct BindError {
+    pub listen: SocketAddr,
+    pub cause: std::io::Error,
+}
+
+/// Binds before anything else starts, so that a taken port is the first thing said.
+pub async fn bind(listen: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(listen).await.map_err(|cause| BindError { listen, cause })
+}
+
+/// Serves until the stop, then lets requests in flight finish within `drain_timeout_ms`.
+pub async fn serve(listener: TcpListener, router: Router, config: &HttpConfig, shutdown: &Shutdown) {
+    let connections = Arc::new(Semaphore::new(config.max_connections));
+    let graceful = GracefulShutdown::new();
+    let header_timeout = Duration::from_millis(config.header_timeout_ms);
+    loop {
+        let (stream, peer, permit) = tokio::select! {
+            () = shutdown.wait() => break,
+            accepted = accept(&listener, &connections) => match accepted {
+                Some(accepted) => accepted,
+                None => continue,
+            },
+        };
+        let service = hyper::service::service_fn({
+            let router = router.clone();
+            move |request: hyper::Request<Incoming>| {
+                let mut request: Request = request.map(axum::body::Body::new);
+                request.extensions_mut().insert(ConnectInfo(peer));
+                router.clone().oneshot(request)
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(header_timeout)
+            .serve_connection(TokioIo::new(stream), service);
+        let watched = graceful.watch(connection);
+        tokio::spawn(async move {
+            let _held_until_closed: OwnedSemaphorePermit = permit;
+            if let Err(error) = watched.await {
+                tracing::debug!(%peer, %error, "connection ended");
+            }
+        });
+    }
+    drop(listener);
+    let drained = tokio::time::timeout(Duration::from_millis(config.drain_timeout_ms), graceful.shutdown()).await;
+    if drained.is_err() {
+        tracing::warn!("requests were still in flight when the drain time ended");
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let permit = connections.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, peer)) => {
+            // answers are small and should not wait for more
+            let _best_effort = stream.set_nodelay(true);
+            Some((stream, peer, permit))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "accept failed");
+            tokio::time::sleep(Duration::from_millis(ACCEPT_RETRY_MS)).await;
+            None
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Structured logs on standard error.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogConfig, LogFormat};
+
+/// Starts logging for the process. A filter that can't be read falls back to `info`, and says so.
+pub fn init(config: &LogConfig) {
+    let parsed = EnvFilter::try_new(&config.level);
+    let unreadable = parsed.is_err();
+    let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.format {
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Text => builder.with_ansi(false).init(),
+    }
+    if unreadable {
+        tracing::warn!(level = config.level, "log.level cannot be read; logging at info");
+    }
+}

@@ -1,0 +1,84 @@
+//! The dead-letter topic: each record as it was, with its provenance in headers. At least once: a replay writes again,
+//! and the headers tell which record it is. The table `dead_letters` is exact.
+
+use std::time::Duration;
+
+use audit_event::TrailId;
+use kafka_io::group::Record;
+use kafka_io::producer::{NewRecord, ProduceError, RecordProducer};
+use pipeline_core::verdict::{Rejection, Verdict};
+use schemas::DEAD_LETTERS_TOPIC;
+
+use crate::pipeline::JudgedBatch;
+use crate::stages::decode::schema_id;
+
+/// Letters that wait for their acknowledgement at once.
+const IN_FLIGHT: usize = 1_000;
+/// The wait before a letter that was not confirmed is sent again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Writes the batch's dead letters and waits until each is acknowledged. Where the topic can't be written the partition
+/// waits here: nothing is lost, and nothing goes on as if it had been written.
+pub async fn publish(producer: &RecordProducer, batch: &JudgedBatch, trail: TrailId, topic: &str, partition: i32) {
+    let mut letters: Vec<_> = batch
+        .records
+        .iter()
+        .filter_map(|(record, verdict)| match verdict {
+            Verdict::DeadLetter(rejection) => Some((record, rejection)),
+            _ => None,
+        })
+        .collect();
+    while !letters.is_empty() {
+        let rest = letters.split_off(letters.len().min(IN_FLIGHT));
+        let mut unconfirmed = Vec::new();
+        let sent: Vec<_> = letters
+            .iter()
+            .map(|(record, rejection)| send(producer, record, rejection, trail, topic, partition))
+            .collect();
+        for (letter, pending) in letters.into_iter().zip(sent) {
+            let confirmed = match pending {
+                Ok(pending) => producer.confirm(pending).await.map(|_| ()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = confirmed {
+                tracing::warn!(%error, offset = %letter.0.offset, "dead letter not confirmed, sending again");
+                unconfirmed.push(letter);
+            }
+        }
+        if !unconfirmed.is_empty() {
+            tokio::time::sleep(RETRY).await;
+        }
+        unconfirmed.extend(rest);
+        letters = unconfirmed;
+    }
+}
+
+fn send(
+    producer: &RecordProducer,
+    record: &Record,
+    rejection: &Rejection,
+    trail: TrailId,
+    topic: &str,
+    partition: i32,
+) -> Result<kafka_io::producer::Pending, ProduceError> {
+    let provenance = [
+        ("sealtrail-reason", rejection.reason.as_str().to_owned()),
+        ("sealtrail-stage", rejection.reason.stage().as_str().to_owned()),
+        ("sealtrail-detail", rejection.detail.clone()),
+        ("sealtrail-trail", trail.to_string()),
+        ("sealtrail-topic", topic.to_owned()),
+        ("sealtrail-partition", partition.to_string()),
+        ("sealtrail-offset", record.offset.to_string()),
+        ("sealtrail-timestamp-ms", record.received_at.0.to_string()),
+        ("sealtrail-schema-id", schema_id(record).map_or_else(String::new, |id| id.to_string())),
+    ];
+    let original = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+    let headers: Vec<_> =
+        original.chain(provenance.iter().map(|(name, value)| (*name, value.as_bytes()))).collect();
+    producer.enqueue(&NewRecord {
+        topic: DEAD_LETTERS_TOPIC,
+        key: record.key.as_deref(),
+        value: record.value.as_deref(),
+        headers: &headers,
+    })
+}

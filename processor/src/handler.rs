@@ -1,0 +1,190 @@
+//! The service around the workers: what must hold before it starts, and a worker for each partition that comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use audit_event::{Offset, PartitionId};
+use clickhouse_io::tables::TableFault;
+use clickhouse_io::{ClickHouse, ErrorKind};
+use kafka_io::control::ControlFollower;
+use kafka_io::group::{Assignment, GroupHandler};
+use kafka_io::producer::RecordProducer;
+use kafka_io::registry::SchemaRegistry;
+use kafka_io::topics::{self, TopicFault};
+use pipeline_core::dedupe::BodyHasher;
+use schemas::{CONTROL_TOPIC, EVENTS_TOPIC};
+use service_kit::metrics::Metrics;
+use service_kit::{Readiness, Shutdown, secret};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use crate::config::Config;
+use crate::metrics::ProcessorMetrics;
+use crate::stages::schemas::Schemas;
+use crate::worker::{Shared, WorkerError, work};
+
+/// Parts of the readiness.
+pub const TRAIL: &str = "trail";
+pub const TABLES: &str = "tables";
+pub const ASSIGNMENT: &str = "assignment";
+
+/// The wait before a start condition that is not met is looked at again.
+const START_RETRY: Duration = Duration::from_millis(500);
+/// Faults that wait to be noticed; one is enough to stop.
+const FAULT_QUEUE: usize = 16;
+
+/// Runs until the stop, or until something that no retry mends.
+pub async fn serve(
+    config: &Config,
+    readiness: &Readiness,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
+    let Some(shared) = prepare(config, readiness, metrics, shutdown).await? else { return Ok(()) };
+    let (fatal_in, mut fatal) = mpsc::channel(FAULT_QUEUE);
+    let handler = Arc::new(Handler {
+        shared: Arc::new(shared),
+        runtime: Handle::current(),
+        fatal: fatal_in,
+        readiness: readiness.clone(),
+    });
+    let (kafka, group, stop) = (config.kafka.clone(), config.group.clone(), shutdown.token());
+    let polling = tokio::task::spawn_blocking(move || kafka_io::group::run(&kafka, &group, EVENTS_TOPIC, handler, &stop));
+    tokio::pin!(polling);
+    tokio::select! {
+        ended = &mut polling => ended.context("the polling thread")?.map_err(Into::into),
+        Some(fault) = fatal.recv() => {
+            shutdown.begin();
+            let _drained = polling.await;
+            Err(fault)
+        }
+    }
+}
+
+/// Waits for what must be there. `None` if the stop came first.
+async fn prepare(
+    config: &Config,
+    readiness: &Readiness,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<Shared>> {
+    let password = secret::resolve(
+        "clickhouse.password",
+        config.clickhouse.password.clone().map(service_kit::Secret::new).as_ref(),
+        config.clickhouse.password_file.as_ref(),
+    )?;
+    let engine = ClickHouse::new(&config.clickhouse, password.as_ref().map(service_kit::Secret::expose));
+    let Some(trail) = wait_for_trail(config, readiness, shutdown).await? else { return Ok(None) };
+    if !wait_for_tables(&engine, readiness, shutdown).await? {
+        return Ok(None);
+    }
+    Ok(Some(Shared {
+        trail,
+        engine,
+        schemas: Arc::new(Schemas::new(
+            SchemaRegistry::new(&config.registry)?,
+            Duration::from_millis(config.dead_letters.unknown_schema_wait_ms),
+        )),
+        dead_letters: Arc::new(RecordProducer::new(&config.kafka, &config.dead_letter_producer)?),
+        hasher: BodyHasher::new(rand::random()),
+        metrics: ProcessorMetrics::new(metrics),
+        config: config.clone(),
+    }))
+}
+
+async fn wait_for_trail(
+    config: &Config,
+    readiness: &Readiness,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<audit_event::control::TrailRecord>> {
+    let stop = tokio_util::sync::CancellationToken::new();
+    let _followed_until_found = stop.clone().drop_guard();
+    let mut control = ControlFollower::start(&config.kafka, CONTROL_TOPIC, stop);
+    loop {
+        tokio::select! {
+            () = shutdown.wait() => return Ok(None),
+            () = control.caught_up() => {}
+        }
+        let Some(trail) = control.state().trail.clone() else {
+            readiness.not_ready(TRAIL, "no trail has been begun; run `sealtrail init`");
+            tokio::time::sleep(START_RETRY).await;
+            continue;
+        };
+        match topics::check_events(&config.kafka, &trail.topic, trail.genesis.len()).await {
+            Ok(()) => {
+                readiness.ready(TRAIL);
+                return Ok(Some(trail));
+            }
+            Err(TopicFault::Kafka(error)) => {
+                readiness.not_ready(TRAIL, error.to_string());
+                tokio::time::sleep(START_RETRY).await;
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+}
+
+/// `false` if the stop came first.
+async fn wait_for_tables(engine: &ClickHouse, readiness: &Readiness, shutdown: &Shutdown) -> anyhow::Result<bool> {
+    while !shutdown.has_begun() {
+        match engine.check_tables().await {
+            Ok(()) => {
+                readiness.ready(TABLES);
+                return Ok(true);
+            }
+            Err(TableFault::Engine(error)) if error.kind == ErrorKind::Retry => {
+                readiness.not_ready(TABLES, error.to_string());
+                tokio::time::sleep(START_RETRY).await;
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+    }
+    Ok(false)
+}
+
+struct Handler {
+    shared: Arc<Shared>,
+    runtime: Handle,
+    fatal: mpsc::Sender<anyhow::Error>,
+    readiness: Readiness,
+}
+
+impl GroupHandler for Handler {
+    fn genesis_of(&self, partition: PartitionId) -> Option<Offset> {
+        self.shared.trail.genesis_of(partition)
+    }
+
+    fn assigned(&self, assignment: Assignment) {
+        let (shared, fatal, readiness) = (self.shared.clone(), self.fatal.clone(), self.readiness.clone());
+        self.runtime.spawn(async move {
+            let (partition, abandon) = (assignment.partition, assignment.abandon.clone());
+            let ended = tokio::select! {
+                ended = work(shared.clone(), assignment) => ended,
+                () = abandon.cancelled() => return,
+            };
+            match ended {
+                Ok(()) => {}
+                Err(WorkerError::Commit(error)) => tracing::warn!(%partition, %error, "partition given up"),
+                Err(WorkerError::Fault(fault)) => {
+                    tracing::error!(%partition, %fault, "partition stopped; the others go on");
+                    readiness.not_ready(ASSIGNMENT, format!("partition {partition}: {fault}"));
+                    shared.metrics.stopped_partitions.inc();
+                }
+                Err(error) => {
+                    // a full queue means that the stop is under way
+                    let _queued = fatal.try_send(anyhow!(error).context(format!("partition {partition}")));
+                }
+            }
+        });
+    }
+
+    fn owned(&self, partitions: &[PartitionId]) {
+        self.shared.metrics.assigned_partitions.set(i64::try_from(partitions.len()).unwrap_or(i64::MAX));
+        self.readiness.ready(ASSIGNMENT);
+    }
+
+    fn lag(&self, partition: PartitionId, records: i64) {
+        self.shared.metrics.lag_records.with_label_values(&[&partition.to_string()]).set(records);
+    }
+}

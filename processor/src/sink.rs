@@ -1,0 +1,181 @@
+//! From verdicts to blocks: what a batch, or what is missing of it, looks like as inserts.
+
+use audit_event::{PartitionId, TrailId};
+use clickhouse_io::read_back::Account;
+use kafka_io::group::Record;
+use pipeline_core::RULES;
+use pipeline_core::announcement::Attempt;
+use pipeline_core::batch_run::{Missing, RecordTable};
+use pipeline_core::verdict::{Rejection, Verdict};
+use schemas::avro;
+use schemas::columns::{
+    Block, DeadLetterRow, DeadLettersColumns, DuplicateRow, DuplicatesColumns, EventBatchRow, EventRow,
+    EventsColumns, Position, event_batches_block, representable,
+};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::pipeline::JudgedBatch;
+use crate::stages::decode::{Decoded, schema_id};
+use crate::stages::{enrich, route};
+
+#[derive(Debug, Error)]
+#[error("a block cannot be built: {0}")]
+pub struct BlockError(String);
+
+impl BlockError {
+    pub fn new(cause: String) -> Self {
+        Self(cause)
+    }
+}
+
+/// What is inserted for a batch: the tables of records first, their account last.
+pub struct Blocks {
+    pub records: Vec<Block>,
+    pub account: Option<Block>,
+}
+
+/// The account that the batch's row of `event_batches` shows.
+pub fn account(batch: &JudgedBatch) -> Account {
+    Account {
+        rows: batch.count(RecordTable::Events),
+        duplicates: batch.count(RecordTable::Duplicates),
+        dead_letters: batch.count(RecordTable::DeadLetters),
+    }
+}
+
+/// Builds one block for each table that has rows.
+pub fn blocks(
+    batch: &JudgedBatch,
+    missing: &Missing,
+    attempt: Attempt,
+    place: &Place<'_>,
+) -> Result<Blocks, BlockError> {
+    let mut columns = Columns::new(place);
+    for (record, verdict) in &batch.records {
+        if missing.contains(record.offset) {
+            columns.push(record, verdict)?;
+        }
+    }
+    let account = missing.account().then(|| account_block(batch, attempt, place)).transpose()?;
+    Ok(Blocks { records: columns.finish()?, account })
+}
+
+/// Where the batch belongs.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    pub trail: TrailId,
+    pub topic: &'a str,
+    pub partition: PartitionId,
+}
+
+struct Columns {
+    partition: PartitionId,
+    duplicates: DuplicatesColumns,
+    dead_letters: DeadLettersColumns,
+    events: EventsColumns,
+    rebuilt: Vec<u8>,
+}
+
+impl Columns {
+    fn new(place: &Place<'_>) -> Self {
+        Self {
+            partition: place.partition,
+            duplicates: DuplicatesColumns::new(place.trail),
+            dead_letters: DeadLettersColumns::new(place.trail),
+            events: EventsColumns::new(place.trail),
+            rebuilt: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, record: &Record, verdict: &Verdict<Decoded>) -> Result<(), BlockError> {
+        let position =
+            Position { partition: self.partition, offset: record.offset, received_at: record.received_at };
+        match verdict {
+            Verdict::Event(decoded) => self.push_event(record, decoded, position)?,
+            Verdict::Duplicate { event, first } => self.duplicates.push(&DuplicateRow {
+                position,
+                tenant_id: &event.event.tenant_id,
+                event_id: event.event.event_id,
+                record_sha256: Sha256::digest(record.value.as_deref().unwrap_or_default()).into(),
+                first_offset: *first,
+            }),
+            Verdict::DeadLetter(rejection) => self.push_dead_letter(record, rejection, position),
+        }
+        Ok(())
+    }
+
+    /// The row is the record: it is rebuilt and compared, and where it differs the bytes themselves are kept.
+    fn push_event(&mut self, record: &Record, decoded: &Decoded, position: Position) -> Result<(), BlockError> {
+        let value = record.value.as_deref().unwrap_or_default();
+        self.rebuilt.clear();
+        avro::encode_into(&decoded.event, decoded.schema_id, &mut self.rebuilt)
+            .map_err(|e| BlockError(e.to_string()))?;
+        let is_rebuilt = self.rebuilt == value && representable(&decoded.event);
+        let flags = enrich::flags(&decoded.event, record.received_at);
+        self.events.push(&EventRow {
+            event: &decoded.event,
+            position,
+            door: header(record, kafka_io::headers::DOOR).unwrap_or("direct"),
+            peer_address: header(record, kafka_io::headers::PEER).unwrap_or_default(),
+            schema_id: decoded.schema_id,
+            raw_record: if is_rebuilt { &[] } else { value },
+            flags: &flags,
+        });
+        Ok(())
+    }
+
+    fn push_dead_letter(&mut self, record: &Record, rejection: &Rejection, position: Position) {
+        self.dead_letters.push(&DeadLetterRow {
+            position,
+            reason: rejection.reason.as_str(),
+            stage: rejection.reason.stage().as_str(),
+            detail: &rejection.detail,
+            tenant_id: route::claimed_tenant(record),
+            schema_id: schema_id(record),
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            headers: &record.headers,
+        });
+    }
+
+    fn finish(self) -> Result<Vec<Block>, BlockError> {
+        let mut blocks = Vec::with_capacity(3);
+        if self.duplicates.rows() > 0 {
+            blocks.push(self.duplicates.finish());
+        }
+        if self.dead_letters.rows() > 0 {
+            blocks.push(self.dead_letters.finish());
+        }
+        if self.events.rows() > 0 {
+            blocks.push(self.events.finish());
+        }
+        blocks.into_iter().collect::<Result<_, _>>().map_err(|e| BlockError(e.to_string()))
+    }
+}
+
+fn account_block(batch: &JudgedBatch, attempt: Attempt, place: &Place<'_>) -> Result<Block, BlockError> {
+    let Account { rows, duplicates, dead_letters } = account(batch);
+    let row = EventBatchRow {
+        trail_id: place.trail,
+        topic: place.topic,
+        partition: place.partition,
+        from: batch.range.from,
+        to: batch.range.to,
+        rows,
+        duplicates,
+        dead_letters,
+        gaps: batch.range.gaps(),
+        least_received_at: batch.range.least_received_at,
+        greatest_received_at: batch.range.greatest_received_at,
+        rules: RULES,
+        attempt: attempt.0,
+    };
+    event_batches_block(&row).map_err(|e| BlockError(e.to_string()))
+}
+
+/// A header's text; what a foreign producer wrote there in another encoding counts as absent.
+fn header<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
+    let (_, value) = record.headers.iter().find(|(key, _)| key == name)?;
+    std::str::from_utf8(value).ok()
+}

@@ -1,0 +1,76 @@
+//! The schemas that producers wrote with, by id. A schema is immutable, so one that was fetched stays.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use ::schemas::avro::WriterSchema;
+use audit_event::SchemaId;
+use kafka_io::registry::{RegistryError, SchemaRegistry};
+
+/// Schemas kept at most. A trail has a handful; a flood of registrations must not fill the memory.
+const MAX_SCHEMAS: usize = 10_000;
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What is known about a schema id.
+#[derive(Clone)]
+pub enum Known {
+    Schema(Arc<WriterSchema>),
+    /// It is registered, and no event can be read with it.
+    Unusable(Arc<str>),
+}
+
+/// Shared by all partitions.
+pub struct Schemas {
+    registry: SchemaRegistry,
+    known: RwLock<HashMap<SchemaId, Known>>,
+    unknown_wait: Duration,
+}
+
+impl Schemas {
+    pub fn new(registry: SchemaRegistry, unknown_wait: Duration) -> Self {
+        Self { registry, known: RwLock::default(), unknown_wait }
+    }
+
+    pub fn get(&self, id: SchemaId) -> Option<Known> {
+        self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// Fetches the schema if need be. `false` if the registry says, for the whole bounded wait, that there is none.
+    /// A registry that can't be asked is no answer: this waits for it, and the partition with it.
+    pub async fn fetch(&self, id: SchemaId) -> bool {
+        if self.get(id).is_some() {
+            return true;
+        }
+        let mut waited = Duration::ZERO;
+        loop {
+            match self.registry.schema(id).await {
+                Ok(text) => {
+                    self.keep(id, &text);
+                    return true;
+                }
+                Err(RegistryError::UnknownId(_)) => {
+                    if waited >= self.unknown_wait {
+                        return false;
+                    }
+                    waited += RETRY;
+                }
+                Err(error) => tracing::warn!(%error, schema_id = %id, "schema not fetched, trying again"),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    fn keep(&self, id: SchemaId, text: &str) {
+        let schema = match WriterSchema::parse(text) {
+            Ok(schema) => Known::Schema(Arc::new(schema)),
+            Err(error) => Known::Unusable(error.to_string().into()),
+        };
+        let mut known = self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if known.len() >= MAX_SCHEMAS {
+            tracing::error!("over {MAX_SCHEMAS} schemas are in use; starting over");
+            known.clear();
+        }
+        known.insert(id, schema);
+    }
+}

@@ -1,0 +1,270 @@
+//! The work on one partition, from its assignment to its end: find out where to begin, replay what may be in flight,
+//! then batch after batch.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use audit_event::control::TrailRecord;
+use audit_event::{NextOffset, Offset};
+use clickhouse_io::tables::TableFault;
+use clickhouse_io::{ClickHouse, EngineError, ErrorKind};
+use kafka_io::group::{Assignment, CommitError};
+use kafka_io::producer::RecordProducer;
+use pipeline_core::assignment::{self, Commit, Facts, Refusal, Start};
+use pipeline_core::batch::{OpenBatch, OutOfOrder};
+use pipeline_core::batch_run::{BatchFault, BatchRun};
+use pipeline_core::dedupe::{BodyHasher, Candidate, Window};
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::driver::{DriveError, Driver};
+use crate::gather::{Gathered, Gatherer, Next};
+use crate::metrics::ProcessorMetrics;
+use crate::pipeline::{JudgedBatch, Pipeline};
+use crate::sink::{BlockError, Place};
+use crate::stages::dedupe::BodyError;
+use crate::stages::schemas::Schemas;
+
+/// What all workers share.
+pub struct Shared {
+    pub config: Config,
+    pub trail: TrailRecord,
+    pub engine: ClickHouse,
+    pub schemas: Arc<Schemas>,
+    pub dead_letters: Arc<RecordProducer>,
+    pub hasher: BodyHasher,
+    pub metrics: ProcessorMetrics,
+}
+
+/// Why a worker ended before its partition went away.
+#[derive(Debug, Error)]
+pub enum WorkerError {
+    /// The consumer deals with it: it makes a new one, and the partition comes again.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The partition stops; the others go on.
+    #[error(transparent)]
+    Fault(#[from] BatchFault),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Tables(#[from] TableFault),
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    #[error(transparent)]
+    Order(#[from] OutOfOrder),
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error(
+        "the last {count} records are all dead letters ({reason}): something else than the records is wrong; mend it, or raise dead_letters.max_in_a_row"
+    )]
+    OnlyDeadLetters { count: u64, reason: &'static str },
+}
+
+impl From<DriveError> for WorkerError {
+    fn from(error: DriveError) -> Self {
+        match error {
+            DriveError::Commit(error) => error.into(),
+            DriveError::Fault(fault) => fault.into(),
+            DriveError::Engine(error) => error.into(),
+            DriveError::Block(error) => error.into(),
+        }
+    }
+}
+
+/// Works on a partition until it goes away. Dropping the future abandons it at any point without harm.
+pub async fn work(shared: Arc<Shared>, assignment: Assignment) -> Result<(), WorkerError> {
+    let Assignment { partition, records, commits, drain, committed, log_start, high_watermark, lease, .. } = assignment;
+    let _held_to_the_end = lease;
+    let driver = Driver {
+        engine: shared.engine.clone(),
+        commits,
+        dead_letters: shared.dead_letters.clone(),
+        settings: shared.config.insert.clone(),
+        metrics: shared.metrics.clone(),
+    };
+    let trail = shared.trail.trail_id;
+    let (last_batch, has_rows) = driver.retrying(|| shared.engine.last_batch(trail, partition)).await?;
+    let commit = committed.map(|c| Commit { offset: c.offset, metadata: c.metadata });
+    let facts = Facts { partition, commit, last_batch, has_rows, log_start, high_watermark };
+    let start = assignment::decide(&shared.trail, &facts)?;
+    let window = restore_window(&shared, &driver, partition, start.from()).await?;
+    tracing::info!(%partition, ?start, window_records = window.len(), "partition begins");
+    let pipeline = Pipeline {
+        trail,
+        partition,
+        schemas: shared.schemas.clone(),
+        engine: shared.engine.clone(),
+        hasher: shared.hasher,
+        window,
+    };
+    let mut worker = Worker {
+        gatherer: Gatherer::new(records),
+        tables_checked_at: Instant::now(),
+        dead_letters_in_a_row: 0,
+        shared,
+        driver,
+        pipeline,
+        drain,
+    };
+    worker.run(start).await
+}
+
+async fn restore_window(
+    shared: &Shared,
+    driver: &Driver,
+    partition: audit_event::PartitionId,
+    before: Offset,
+) -> Result<Window, EngineError> {
+    let rules = shared.trail.dedupe;
+    let restore = || async {
+        let mut window = Window::new(rules);
+        let take = |stored: clickhouse_io::restore::StoredRecord| {
+            let record = Candidate {
+                offset: stored.offset,
+                received_at: stored.received_at,
+                tenant_id: &stored.tenant_id,
+                event_id: stored.event_id,
+            };
+            window.restore(record, stored.first);
+        };
+        shared.engine.restore_window(shared.trail.trail_id, partition, before, rules, take).await?;
+        Ok(window)
+    };
+    driver.retrying(restore).await
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    driver: Driver,
+    pipeline: Pipeline,
+    gatherer: Gatherer,
+    drain: CancellationToken,
+    tables_checked_at: Instant,
+    dead_letters_in_a_row: u64,
+}
+
+/// What Kafka holds about the last batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LastCommit {
+    Plain,
+    /// The batch is closed here; its announcement still stands in Kafka.
+    Announcement,
+}
+
+impl Worker {
+    async fn run(&mut self, start: Start) -> Result<(), WorkerError> {
+        let mut next = NextOffset(start.from().0);
+        let mut last_commit = LastCommit::Plain;
+        if let Start::Replay { from, announced } = start {
+            match self.replay(from, &announced).await? {
+                Some(to) => (next, last_commit) = (to, LastCommit::Announcement),
+                None => return Ok(()),
+            }
+        }
+        loop {
+            match self.gather(next, last_commit).await? {
+                Next::Batch(gathered) => {
+                    self.check_tables().await?;
+                    next = self.process(gathered).await?;
+                    last_commit = LastCommit::Announcement;
+                }
+                Next::Idle => {
+                    self.close_plainly(next).await?;
+                    last_commit = LastCommit::Plain;
+                }
+                Next::Ended => {
+                    if last_commit == LastCommit::Announcement {
+                        self.close_plainly(next).await?;
+                    }
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    async fn gather(&mut self, next: NextOffset, last_commit: LastCommit) -> Result<Next, OutOfOrder> {
+        let batch = &self.shared.config.batch;
+        let idle = (last_commit == LastCommit::Announcement).then(|| Duration::from_millis(batch.idle_close_ms));
+        let open = OpenBatch::begin(next.as_offset());
+        self.gatherer.fill(open, &batch.limits(), &self.shared.schemas, None, idle, &self.drain).await
+    }
+
+    async fn process(&mut self, gathered: Gathered) -> Result<NextOffset, WorkerError> {
+        let batch = self.judge(gathered).await?;
+        self.break_circuit(&batch)?;
+        let run = BatchRun::fresh(batch.expected());
+        self.close(&batch, run).await
+    }
+
+    /// Takes up a range that was announced before this assignment. `None` if the partition went away meanwhile.
+    async fn replay(
+        &mut self,
+        from: Offset,
+        announced: &pipeline_core::announcement::Announcement,
+    ) -> Result<Option<NextOffset>, WorkerError> {
+        let open = OpenBatch::replay(from, announced.to);
+        let limits = self.shared.config.batch.limits();
+        let unknown = Some(&announced.unknown_schemas);
+        let filled = self.gatherer.fill(open, &limits, &self.shared.schemas, unknown, None, &self.drain).await?;
+        let Next::Batch(gathered) = filled else { return Ok(None) };
+        let batch = self.judge(gathered).await?;
+        let run = BatchRun::replayed(batch.expected(), announced.attempt, announced.deadline);
+        self.close(&batch, run).await.map(Some)
+    }
+
+    async fn judge(&mut self, gathered: Gathered) -> Result<JudgedBatch, WorkerError> {
+        let Gathered { range, records, unknown_schemas } = gathered;
+        Ok(self.pipeline.judge(range, records, unknown_schemas).await?)
+    }
+
+    async fn close(&mut self, batch: &JudgedBatch, run: BatchRun) -> Result<NextOffset, WorkerError> {
+        let place = Place {
+            trail: self.pipeline.trail,
+            topic: &self.shared.trail.topic,
+            partition: self.pipeline.partition,
+        };
+        let next = self.driver.drive(batch, run, place).await?;
+        let partition = self.pipeline.partition.to_string();
+        let remembered = i64::try_from(self.pipeline.window.len()).unwrap_or(i64::MAX);
+        self.shared.metrics.window_records.with_label_values(&[&partition]).set(remembered);
+        Ok(next)
+    }
+
+    async fn close_plainly(&self, next: NextOffset) -> Result<(), CommitError> {
+        self.driver.commits.commit(next, String::new()).await
+    }
+
+    /// A topic full of bad records, or a registry that forgot, must not be emptied into the dead letters.
+    fn break_circuit(&mut self, batch: &JudgedBatch) -> Result<(), WorkerError> {
+        let (trailing, all) = batch.trailing_dead_letters();
+        self.dead_letters_in_a_row = if all { self.dead_letters_in_a_row + trailing } else { trailing };
+        if self.dead_letters_in_a_row < self.shared.config.dead_letters.max_in_a_row {
+            return Ok(());
+        }
+        let reason = batch.records.last().map_or("", |(_, verdict)| match verdict {
+            pipeline_core::verdict::Verdict::DeadLetter(rejection) => rejection.reason.as_str(),
+            _ => "",
+        });
+        Err(WorkerError::OnlyDeadLetters { count: self.dead_letters_in_a_row, reason })
+    }
+
+    /// Somebody may change a table while rows flow; a narrowed column would lose values under a 200.
+    async fn check_tables(&mut self) -> Result<(), WorkerError> {
+        let every = Duration::from_millis(self.shared.config.insert.check_tables_every_ms);
+        if self.tables_checked_at.elapsed() < every {
+            return Ok(());
+        }
+        match self.shared.engine.check_tables().await {
+            Ok(()) => self.tables_checked_at = Instant::now(),
+            Err(TableFault::Engine(error)) if error.kind == ErrorKind::Retry => {
+                tracing::warn!(%error, "tables not compared; trying again with the next batch");
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+        Ok(())
+    }
+}
