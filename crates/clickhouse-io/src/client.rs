@@ -80,7 +80,9 @@ impl EngineError {
     pub(crate) fn from_client(action: &'static str, error: &clickhouse::error::Error) -> Self {
         let cause = error.to_string();
         let code = code_in(&cause);
-        let stops = code.is_some_and(|code| STOP_CODES.iter().any(|(stop, _)| *stop == code));
+        // an answer of another shape than the one asked for stays so, however often it is asked for
+        let is_other_shape = matches!(error, clickhouse::error::Error::SchemaMismatch(_));
+        let stops = is_other_shape || code.is_some_and(|code| STOP_CODES.iter().any(|(stop, _)| *stop == code));
         let kind = if stops { ErrorKind::Stop } else { ErrorKind::Retry };
         Self { action, cause, kind, code }
     }

@@ -52,7 +52,7 @@ impl ClickHouse {
         let sql = Sql::new(
             "SELECT countIf(from_offset = {from:Int64} AND to_offset = {to:Int64} AND rows = {rows:UInt64} \
                  AND duplicates = {duplicates:UInt64} AND dead_letters = {dead_letters:UInt64}) AS accounts, \
-                 count() - accounts AS foreign_accounts \
+                 toUInt64(count() - accounts) AS foreign_accounts \
              FROM event_batches WHERE trail_id = {trail:UUID} AND kafka_partition = {partition:Int32} \
                  AND from_offset < {to:Int64} AND to_offset > {from:Int64}",
         )

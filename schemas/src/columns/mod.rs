@@ -20,8 +20,7 @@ use arrow_array::builder::{
 };
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_ipc::CompressionType;
-use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
+use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, Field, Schema};
 use audit_event::{Offset, PartitionId, RecordTime, TrailId};
 
@@ -55,8 +54,7 @@ fn block(table: Table, columns: Vec<ArrayRef>) -> Result<Block, ArrowError> {
         .collect();
     let schema = Arc::new(Schema::new(fields));
     let batch = RecordBatch::try_new(schema.clone(), columns)?;
-    let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME))?;
-    let mut writer = StreamWriter::try_new_with_options(Vec::new(), &schema, options)?;
+    let mut writer = StreamWriter::try_new(Vec::new(), &schema)?;
     writer.write(&batch)?;
     let arrow_stream = writer.into_inner()?;
     Ok(Block { table, rows: batch.num_rows(), arrow_stream })

@@ -1,0 +1,124 @@
+//! `migrate` and `init`: what must be there before the services start.
+
+use anyhow::{Context, bail};
+use audit_event::control::{DedupeRules, TRAIL_KEY, TrailRecord, VALUE_VERSION};
+use audit_event::{Offset, TrailId};
+use chrono::Utc;
+use clap::Args;
+use clickhouse_io::{ClickHouse, Sql};
+use kafka_io::config::TopicCheck;
+use kafka_io::control::{ControlWriter, read_once};
+use kafka_io::topics::{self, Replication, TopicSpec};
+use kafka_io::{KafkaConfig, KafkaError};
+use schemas::{CONTROL_TOPIC, DEAD_LETTERS_TOPIC, EVENTS_TOPIC};
+use uuid::Uuid;
+
+use crate::connect::{ClickHouseFlags, KafkaFlags};
+
+#[derive(Debug, Args)]
+pub struct InitFlags {
+    #[command(flatten)]
+    kafka: KafkaFlags,
+    #[command(flatten)]
+    clickhouse: ClickHouseFlags,
+    /// Partitions of a new trail; the number never changes in its life
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    partitions: i32,
+    /// One broker is enough: topics with one replica, which a lost disk loses
+    #[arg(long)]
+    single_broker: bool,
+    /// Begin a new trail although ClickHouse knows an earlier one of this topic, because the topic was made anew
+    #[arg(long)]
+    new_trail: bool,
+}
+
+pub async fn migrate(flags: &ClickHouseFlags) -> anyhow::Result<()> {
+    let applied = flags.connect()?.migrate().await?;
+    if applied.is_empty() {
+        println!("the tables are up to date");
+    }
+    for name in applied {
+        println!("applied {name}");
+    }
+    Ok(())
+}
+
+pub async fn run(flags: &InitFlags) -> anyhow::Result<()> {
+    let check = if flags.single_broker { TopicCheck::SingleBroker } else { TopicCheck::Strict };
+    let kafka = flags.kafka.config(check);
+    let engine = flags.clickhouse.connect()?;
+    make_topics(&kafka, flags).await?;
+    let control = read_once(&kafka, CONTROL_TOPIC).await?;
+    match &control.trail {
+        Some(trail) => println!("trail {} goes on", trail.trail_id),
+        None => begin_trail(&kafka, &engine, flags).await?,
+    }
+    Ok(())
+}
+
+async fn make_topics(kafka: &KafkaConfig, flags: &InitFlags) -> Result<(), KafkaError> {
+    let specs = [
+        TopicSpec::events(EVENTS_TOPIC, flags.partitions),
+        TopicSpec::dead_letters(DEAD_LETTERS_TOPIC),
+        TopicSpec::control(CONTROL_TOPIC),
+    ];
+    let mut missing = Vec::new();
+    for spec in specs {
+        if topics::partition_count(kafka, spec.name).await?.is_none() {
+            missing.push(spec);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let replication = if flags.single_broker {
+        Replication { replicas: 1, min_insync: 1 }
+    } else {
+        Replication { replicas: 3, min_insync: 2 }
+    };
+    for name in topics::create_missing(kafka, &missing, replication).await? {
+        println!("made topic {name}");
+    }
+    Ok(())
+}
+
+async fn begin_trail(kafka: &KafkaConfig, engine: &ClickHouse, flags: &InitFlags) -> anyhow::Result<()> {
+    refuse_second_trail(engine, flags.new_trail).await?;
+    let partitions = topics::partition_count(kafka, EVENTS_TOPIC).await?.context("the events topic is gone")?;
+    let genesis: Vec<_> =
+        topics::watermarks(kafka, EVENTS_TOPIC, partitions).await?.into_iter().map(|(low, _)| low).collect();
+    let trail = TrailRecord {
+        v: VALUE_VERSION,
+        trail_id: TrailId(Uuid::new_v4()),
+        topic: EVENTS_TOPIC.to_owned(),
+        genesis: genesis.iter().copied().map(Offset).collect(),
+        begun_at: Utc::now().to_rfc3339(),
+        dedupe: DedupeRules::default(),
+    };
+    let remember = Sql::new(
+        "INSERT INTO trails (trail_id, topic, partitions, genesis, begun_at) \
+         VALUES ({trail:UUID}, {topic:String}, {partitions:UInt32}, {genesis:Array(Int64)}, now64(3))",
+    )
+    .param("trail", trail.trail_id.to_string())
+    .param("topic", trail.topic.clone())
+    .param("partitions", u32::try_from(partitions)?)
+    .param("genesis", genesis)
+    .setting("async_insert", "0");
+    engine.execute("remember the trail", remember).await?;
+    ControlWriter::new(kafka, CONTROL_TOPIC)?.put(TRAIL_KEY, &trail).await?;
+    println!("began trail {} with {partitions} partitions", trail.trail_id);
+    Ok(())
+}
+
+/// A trail that ClickHouse knows and Kafka does not: the topics were made anew, or these are other brokers.
+async fn refuse_second_trail(engine: &ClickHouse, new_trail: bool) -> anyhow::Result<()> {
+    let sql = Sql::new("SELECT count() FROM trails WHERE topic = {topic:String}").param("topic", EVENTS_TOPIC);
+    let known: u64 = engine.fetch_one("read the trails", sql).await?;
+    if known > 0 && !new_trail {
+        bail!(
+            "clickhouse knows a trail of {EVENTS_TOPIC} and kafka does not: the topics were made anew, or the address is wrong; \
+             with --new-trail a new one begins beside it"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Who may come in, and how much of it: credentials before the body, then limits.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use audit_event::TenantId;
+use audit_event::control::ControlState;
+use audit_event::credential::{Caller, Pepper, authenticate};
+use axum::http::{HeaderMap, StatusCode, header};
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use kafka_io::control::ControlFollower;
+use service_kit::Problem;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::answer::too_large;
+use crate::config::Limits;
+
+const MIB: usize = 1024 * 1024;
+
+/// The gate before a request's body is read.
+pub struct Admission {
+    control: ControlFollower,
+    pepper: Pepper,
+    rates: DefaultKeyedRateLimiter<TenantId>,
+    burst: NonZeroU32,
+    bodies: Arc<Semaphore>,
+    limits: Limits,
+}
+
+/// Room for a body; given back when dropped.
+pub struct BodyRoom {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Admission {
+    pub fn new(control: ControlFollower, pepper: Pepper, limits: &Limits) -> Self {
+        let positive = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        let burst = positive(limits.tenant_burst_events);
+        let quota = Quota::per_second(positive(limits.tenant_events_per_s)).allow_burst(burst);
+        Self {
+            control,
+            pepper,
+            rates: RateLimiter::keyed(quota),
+            burst,
+            bodies: Arc::new(Semaphore::new(limits.max_bodies_mib)),
+            limits: limits.clone(),
+        }
+    }
+
+    pub fn state(&self) -> Arc<ControlState> {
+        self.control.state()
+    }
+
+    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let caller = authenticate(&self.control.state(), &self.pepper, authorization)
+            .map_err(|error| Problem::unauthorized(error.to_string()))?;
+        if caller.role.may_write() {
+            Ok(caller)
+        } else {
+            Err(Problem::forbidden("the api key may not write; use one with the role producer or admin"))
+        }
+    }
+
+    /// Refuses a body that is too large by its own word, or for which there is no room.
+    pub fn make_room(&self, headers: &HeaderMap) -> Result<BodyRoom, Problem> {
+        let announced =
+            headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        let bytes = announced.unwrap_or(self.limits.max_body_bytes);
+        if bytes > self.limits.max_body_bytes {
+            return Err(too_large(format!("{bytes} bytes, at most {} are taken", self.limits.max_body_bytes)));
+        }
+        let mib = u32::try_from(bytes.div_ceil(MIB).max(1)).unwrap_or(u32::MAX);
+        let permit = self.bodies.clone().try_acquire_many_owned(mib);
+        permit
+            .map(|permit| BodyRoom { _permit: permit })
+            .map_err(|_| Problem::unavailable("too many bodies are being read; send again later"))
+    }
+
+    /// Takes `events` off the tenant's rate.
+    pub fn take_rate(&self, tenant_id: &TenantId, events: usize) -> Result<(), Problem> {
+        let events = u32::try_from(events).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+        match self.rates.check_key_n(tenant_id, events.min(self.burst)) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(not_until)) => Err(rate_problem(not_until.wait_time_from(DefaultClock::default().now()))),
+            Err(_) => Err(rate_problem(Duration::from_secs(1))),
+        }
+    }
+}
+
+fn rate_problem(wait: Duration) -> Problem {
+    let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "The tenant sends more than its rate")
+        .detail("send again later")
+        .retry_after_s(seconds)
+}

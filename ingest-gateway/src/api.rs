@@ -1,0 +1,153 @@
+//! The two doors over HTTP, and their description.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::Value;
+use service_kit::Problem;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::admit::Admission;
+use crate::answer::{BatchResult, ItemResult, Status, not_json, unsupported_media};
+use crate::config::Limits;
+use crate::intake::{self, Form, Reader};
+use crate::publish::Publisher;
+
+pub struct Gateway {
+    pub publisher: Publisher,
+    pub admission: Admission,
+    pub limits: Limits,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Sealtrail ingest gateway", description = "Takes audit events and answers where they are kept."),
+    modifiers(&ApiKey),
+    security(("api_key" = []))
+)]
+struct Description;
+
+struct ApiKey;
+
+impl Modify for ApiKey {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("stk_<key_id>_<secret>").build();
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("api_key", SecurityScheme::Http(scheme));
+    }
+}
+
+pub fn router(gateway: Gateway) -> Router {
+    let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(post_event))
+        .routes(routes!(post_batch))
+        .split_for_parts();
+    let description = Arc::new(description);
+    router
+        .with_state(Arc::new(gateway))
+        .route("/openapi.json", get(move || async move { Json(description.as_ref().clone()) }))
+        .fallback(|| async { Problem::not_found("see /openapi.json for what is there") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The path has other methods")
+        })
+}
+
+/// Sends one event. It is answered once it is replicated in Kafka.
+#[utoipa::path(
+    post,
+    path = "/v1/events",
+    request_body(content = Value, description = "An event: required are event_type, occurred_at and actor.id"),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Events without an event_id get the same one again under the same key")),
+    responses(
+        (status = 202, description = "Accepted, or dropped by the tenant's policy", body = ItemResult),
+        (status = 400, description = "Not an event", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No valid API key", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key may not write, or the event names another tenant", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON by its Content-Type", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Over the tenant's rate; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Not confirmed; send again, see Retry-After", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+async fn post_event(
+    State(gateway): State<Arc<Gateway>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let caller = gateway.admission.authenticate(&headers)?;
+    if intake::form(&headers)? == Form::NdJson {
+        return Err(unsupported_media("send one event as application/json; NDJSON goes to /v1/events/batch"));
+    }
+    let schema_id = gateway.publisher.schema_id()?;
+    let _room = gateway.admission.make_room(&headers)?;
+    let body = intake::read_body(body, &gateway.limits).await?;
+    gateway.admission.take_rate(&caller.tenant_id, 1)?;
+    let value: Value = serde_json::from_slice(&body).map_err(|error| not_json(error.to_string()))?;
+    let control = gateway.admission.state();
+    let item = Reader::new(&caller, &control, &headers)?.read(0, Ok(&value));
+    let mut results = gateway.publisher.publish(vec![item], schema_id, peer).await;
+    let Some(result) = results.pop() else { return Err(Problem::unavailable("no result")) };
+    match (result.status, result.problem.clone()) {
+        (Status::Rejected | Status::Unconfirmed, Some(problem)) => Err(problem),
+        _ => Ok((StatusCode::ACCEPTED, Json(result)).into_response()),
+    }
+}
+
+/// Sends up to 10,000 events, as a JSON array or one a line (NDJSON). Each has its own result.
+#[utoipa::path(
+    post,
+    path = "/v1/events/batch",
+    request_body(content = Vec<Value>, description = "Events as a JSON array; with application/x-ndjson one a line"),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Events without an event_id get the same one again under the same key and place")),
+    responses(
+        (status = 202, description = "A result for each event", body = BatchResult),
+        (status = 400, description = "Not a batch", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No valid API key", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key may not write", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "Too large, or too many events", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Neither JSON nor NDJSON by its Content-Type", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Every event was rejected; a result for each", body = BatchResult),
+        (status = 429, description = "Over the tenant's rate; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Some events were not confirmed: a result for each; or a problem, if none was tried", body = BatchResult),
+    )
+)]
+async fn post_batch(
+    State(gateway): State<Arc<Gateway>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let caller = gateway.admission.authenticate(&headers)?;
+    let form = intake::form(&headers)?;
+    let schema_id = gateway.publisher.schema_id()?;
+    let _room = gateway.admission.make_room(&headers)?;
+    let body = intake::read_body(body, &gateway.limits).await?;
+    let values = intake::batch_values(form, &body, &gateway.limits)?;
+    gateway.admission.take_rate(&caller.tenant_id, values.len())?;
+    let control = gateway.admission.state();
+    let reader = Reader::new(&caller, &control, &headers)?;
+    let items = values
+        .into_iter()
+        .enumerate()
+        .map(|(index, value)| reader.read(index, value.as_ref().map_err(Clone::clone)))
+        .collect();
+    let answer = BatchResult { results: gateway.publisher.publish(items, schema_id, peer).await };
+    let status = answer.status();
+    let mut response = (status, Json(answer)).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    Ok(response)
+}
