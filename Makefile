@@ -2,11 +2,12 @@
 SHELL := /bin/bash
 BIN := target/release
 CARGO := cargo
+VENV := target/venv
 
-.PHONY: help build up up-detached down reset fetch test lint
+.PHONY: help build up up-detached down reset fetch test lint fmt unit integration kill-test
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 build: ## Build everything
 	$(CARGO) build --release --workspace --bins --locked
@@ -25,3 +26,29 @@ reset: down ## Stop, and wipe all data of the local stack
 
 fetch: build ## Fetch the engines into the user's cache, and no more
 	@$(BIN)/sealtrail-local-stack fetch
+
+test: lint build fetch $(VENV)/ready ## Run everything that must hold
+	$(CARGO) test --release --workspace --locked
+
+unit: ## Run the tests that need no engine
+	$(CARGO) test --release --workspace --locked --lib --bins
+
+integration: build fetch $(VENV)/ready ## Run the tests on real Kafka and ClickHouse
+	$(CARGO) test --release --workspace --locked --test it
+
+lint: ## Check format, lints and the rules of dependency
+	$(CARGO) fmt --all --check
+	python3 tools/check_dependencies.py
+	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+kill-test: build ## Kill processor and ClickHouse five times each under 1,000,000 events (against `make up`)
+	$(BIN)/sealtrail-load --env-file .local/demo.env kill --target processor --kills 5 --events 1000000
+	$(BIN)/sealtrail-load --env-file .local/demo.env kill --target clickhouse --kills 5 --events 1000000
+
+$(VENV)/ready: integration-tests/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --requirement integration-tests/requirements.txt
+	@touch $@

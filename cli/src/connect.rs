@@ -42,7 +42,9 @@ impl ClickHouseFlags {
                 "database" => config.database = value.into_owned(),
                 "user" => config.user = value.into_owned(),
                 "password" => password = Some(value.into_owned()),
-                other => anyhow::bail!("SEALTRAIL_CLICKHOUSE_URL: unknown parameter {other}; database, user and password are read"),
+                other => anyhow::bail!(
+                    "SEALTRAIL_CLICKHOUSE_URL: unknown parameter {other}; database, user and password are read"
+                ),
             }
         }
         url.set_query(None);

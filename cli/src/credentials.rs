@@ -123,8 +123,11 @@ async fn create_tenant(flags: &TenantFlags) -> anyhow::Result<()> {
     let tenant_id = flags.tenant.clone();
     let level = AuditLevel::from(flags.level);
     if !known.tenants.contains_key(&tenant_id) {
-        let record =
-            TenantRecord { v: VALUE_VERSION, tenant_id: tenant_id.clone(), created_at: Utc::now().to_rfc3339() };
+        let record = TenantRecord {
+            v: VALUE_VERSION,
+            tenant_id: tenant_id.clone(),
+            created_at: Utc::now().to_rfc3339(),
+        };
         writer.put(&format!("tenant/{tenant_id}"), &record).await?;
     }
     let policy = PolicyRecord { v: VALUE_VERSION, tenant_id: tenant_id.clone(), level };
@@ -186,7 +189,8 @@ fn is_good_key(file: &Path, state: &ControlState, pepper: &Pepper, flags: &KeyFl
 
 fn write_secret(file: &Path, api_key: &str) -> std::io::Result<()> {
     const OWNER_ONLY: u32 = 0o600;
-    let mut out = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(file)?;
+    let mut out =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(file)?;
     writeln!(out, "{api_key}")
 }
 

@@ -102,17 +102,29 @@ impl Gateway {
             let growing = Duration::from_millis(100 << tries.min(10)).min(MAX_PAUSE);
             tokio::time::sleep(pause.unwrap_or(growing).min(MAX_PAUSE)).await;
         }
-        bail!("gave up after {MAX_TRIES} tries: {last_trouble}; run it again, what is there already is not doubled")
+        bail!(
+            "gave up after {MAX_TRIES} tries: {last_trouble}; run it again, what is there already is not doubled"
+        )
     }
 
     async fn send(&self, events: &[&Value]) -> anyhow::Result<Sent> {
-        let request = self.client.post(self.url.clone()).header(AUTHORIZATION, &self.authorization).json(events);
+        let request =
+            self.client.post(self.url.clone()).header(AUTHORIZATION, &self.authorization).json(events);
         let answer = match request.send().await {
             Ok(answer) => answer,
-            Err(error) => return Ok(Sent::Trouble { what: format!("no answer from the gateway: {error}"), retry_after: None }),
+            Err(error) => {
+                return Ok(Sent::Trouble {
+                    what: format!("no answer from the gateway: {error}"),
+                    retry_after: None,
+                });
+            }
         };
         let status = answer.status();
-        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+        let retry_after = answer
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|v| v.to_str().ok()?.parse().ok())
+            .map(Duration::from_secs);
         let body = answer.bytes().await.unwrap_or_default();
         if let Ok(parsed) = serde_json::from_slice::<BatchAnswer>(&body) {
             return Ok(Sent::Answered(parsed));

@@ -1,6 +1,6 @@
 //! `sealtrail import …`: records of other systems, mapped to events and delivered through the gateway.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -35,9 +35,8 @@ struct Report {
 pub async fn run(command: ImportCommand) -> anyhow::Result<bool> {
     let ImportCommand::Cloudtrail(flags) = command;
     let gateway = Gateway::new(&flags.gateway)?;
-    let bar = ProgressBar::new(0).with_style(
-        ProgressStyle::with_template("{bar:40} {pos}/{len} events, {per_sec}, {elapsed}")?,
-    );
+    let bar = ProgressBar::new(0)
+        .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} events, {per_sec}, {elapsed}")?);
     let mut report = Report::default();
     for file in &flags.files {
         import_file(file, &gateway, &bar, &mut report).await?;
@@ -46,7 +45,12 @@ pub async fn run(command: ImportCommand) -> anyhow::Result<bool> {
     Ok(print(&report, flags.files.len()))
 }
 
-async fn import_file(file: &PathBuf, gateway: &Gateway, bar: &ProgressBar, report: &mut Report) -> anyhow::Result<()> {
+async fn import_file(
+    file: &Path,
+    gateway: &Gateway,
+    bar: &ProgressBar,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let records = match cloudtrail::read_file(file) {
         Ok(records) => records,
         Err(error) => {

@@ -84,7 +84,8 @@ async fn make_topics(kafka: &KafkaConfig, flags: &InitFlags) -> Result<(), Kafka
 
 async fn begin_trail(kafka: &KafkaConfig, engine: &ClickHouse, flags: &InitFlags) -> anyhow::Result<()> {
     refuse_second_trail(engine, flags.new_trail).await?;
-    let partitions = topics::partition_count(kafka, EVENTS_TOPIC).await?.context("the events topic is gone")?;
+    let partitions =
+        topics::partition_count(kafka, EVENTS_TOPIC).await?.context("the events topic is gone")?;
     let genesis: Vec<_> =
         topics::watermarks(kafka, EVENTS_TOPIC, partitions).await?.into_iter().map(|(low, _)| low).collect();
     let trail = TrailRecord {
@@ -112,7 +113,8 @@ async fn begin_trail(kafka: &KafkaConfig, engine: &ClickHouse, flags: &InitFlags
 
 /// A trail that ClickHouse knows and Kafka does not: the topics were made anew, or these are other brokers.
 async fn refuse_second_trail(engine: &ClickHouse, new_trail: bool) -> anyhow::Result<()> {
-    let sql = Sql::new("SELECT count() FROM trails WHERE topic = {topic:String}").param("topic", EVENTS_TOPIC);
+    let sql =
+        Sql::new("SELECT count() FROM trails WHERE topic = {topic:String}").param("topic", EVENTS_TOPIC);
     let known: u64 = engine.fetch_one("read the trails", sql).await?;
     if known > 0 && !new_trail {
         bail!(

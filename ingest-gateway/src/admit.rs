@@ -70,7 +70,10 @@ impl Admission {
             headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         let bytes = announced.unwrap_or(self.limits.max_body_bytes);
         if bytes > self.limits.max_body_bytes {
-            return Err(too_large(format!("{bytes} bytes, at most {} are taken", self.limits.max_body_bytes)));
+            return Err(too_large(format!(
+                "{bytes} bytes, at most {} are taken",
+                self.limits.max_body_bytes
+            )));
         }
         let mib = u32::try_from(bytes.div_ceil(MIB).max(1)).unwrap_or(u32::MAX);
         let permit = self.bodies.clone().try_acquire_many_owned(mib);

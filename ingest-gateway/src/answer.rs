@@ -111,6 +111,10 @@ pub fn not_json(detail: String) -> Problem {
 }
 
 pub fn unsupported_media(detail: &str) -> Problem {
-    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has a form that is not taken")
-        .detail(detail)
+    Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported-media-type",
+        "The body has a form that is not taken",
+    )
+    .detail(detail)
 }

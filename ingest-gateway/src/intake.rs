@@ -38,12 +38,15 @@ pub fn form(headers: &HeaderMap) -> Result<Form, Problem> {
     if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(unsupported_media("send the body without Content-Encoding"));
     }
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
         "application/json" => Ok(Form::Json),
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(Form::NdJson),
-        _ => Err(unsupported_media("send Content-Type: application/json, or application/x-ndjson for a batch")),
+        _ => {
+            Err(unsupported_media("send Content-Type: application/json, or application/x-ndjson for a batch"))
+        }
     }
 }
 
@@ -65,11 +68,19 @@ fn is_over_limit(error: &axum::Error) -> bool {
 }
 
 /// The values of a batch: each parsed, or why not.
-pub fn batch_values(form: Form, body: &[u8], limits: &Limits) -> Result<Vec<Result<Value, Problem>>, Problem> {
+pub fn batch_values(
+    form: Form,
+    body: &[u8],
+    limits: &Limits,
+) -> Result<Vec<Result<Value, Problem>>, Problem> {
     let values: Vec<Result<Value, Problem>> = match form {
         Form::Json => match serde_json::from_slice(body) {
             Ok(Value::Array(items)) => items.into_iter().map(Ok).collect(),
-            Ok(_) => return Err(not_json("a batch is a JSON array of events, or one event a line as NDJSON".to_owned())),
+            Ok(_) => {
+                return Err(not_json(
+                    "a batch is a JSON array of events, or one event a line as NDJSON".to_owned(),
+                ));
+            }
             Err(error) => return Err(not_json(error.to_string())),
         },
         Form::NdJson => body
@@ -93,11 +104,23 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(caller: &'a Caller, control: &'a ControlState, headers: &'a HeaderMap) -> Result<Self, Problem> {
+    pub fn new(
+        caller: &'a Caller,
+        control: &'a ControlState,
+        headers: &'a HeaderMap,
+    ) -> Result<Self, Problem> {
         let idempotency_key = headers
             .get("idempotency-key")
-            .map(|value| value.to_str().ok().filter(|key| (1..=MAX_IDEMPOTENCY_KEY_BYTES).contains(&key.len())))
-            .map(|key| key.ok_or_else(|| Problem::bad_request(format!("Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY_BYTES} characters"))))
+            .map(|value| {
+                value.to_str().ok().filter(|key| (1..=MAX_IDEMPOTENCY_KEY_BYTES).contains(&key.len()))
+            })
+            .map(|key| {
+                key.ok_or_else(|| {
+                    Problem::bad_request(format!(
+                        "Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY_BYTES} characters"
+                    ))
+                })
+            })
             .transpose()?;
         Ok(Self { caller, control, idempotency_key })
     }
@@ -132,7 +155,8 @@ impl<'a> Reader<'a> {
     fn assign_id(&self, index: usize) -> EventId {
         let Some(key) = self.idempotency_key else { return EventId(Uuid::now_v7()) };
         let mut hasher = Sha256::new();
-        for part in [self.caller.tenant_id.as_str().as_bytes(), key.as_bytes(), &(index as u64).to_be_bytes()] {
+        for part in [self.caller.tenant_id.as_str().as_bytes(), key.as_bytes(), &(index as u64).to_be_bytes()]
+        {
             // lengths first, so that no two lists of parts look alike
             hasher.update((part.len() as u64).to_be_bytes());
             hasher.update(part);
@@ -166,7 +190,10 @@ mod tests {
         assert_ne!(id("a", 0), id("a", 1));
         assert_ne!(id("a", 0), id("b", 0));
         assert_eq!(id("a", 0).0.get_version_num(), 8);
-        assert_ne!(reader(&caller, &control, None).assign_id(0), reader(&caller, &control, None).assign_id(0));
+        assert_ne!(
+            reader(&caller, &control, None).assign_id(0),
+            reader(&caller, &control, None).assign_id(0)
+        );
     }
 
     #[test]

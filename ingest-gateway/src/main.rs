@@ -58,7 +58,11 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
     let prepared = prepare::spawn(&config, control.clone(), readiness.clone(), &shutdown)?;
     tracing::info!(http = %config.http.listen, admin = %config.admin.listen, kafka = config.kafka.brokers, "gateway started");
     let gateway = api::Gateway {
-        publisher: publish::Publisher::new(producer.clone(), prepared, metrics::GatewayMetrics::new(&metrics)),
+        publisher: publish::Publisher::new(
+            producer.clone(),
+            prepared,
+            metrics::GatewayMetrics::new(&metrics),
+        ),
         admission: admit::Admission::new(control, pepper, &config.limits),
         limits: config.limits.clone(),
     };

@@ -14,7 +14,11 @@ pub struct GatewayMetrics {
 impl GatewayMetrics {
     pub fn new(metrics: &Metrics) -> Self {
         Self {
-            events: metrics.counters("sealtrail_gateway_events_total", "Events by how they ended.", &["status"]),
+            events: metrics.counters(
+                "sealtrail_gateway_events_total",
+                "Events by how they ended.",
+                &["status"],
+            ),
             publish_seconds: metrics.seconds(
                 "sealtrail_gateway_publish_seconds",
                 "From a request's events to the broker's answers for all of them, in seconds.",

@@ -33,7 +33,10 @@ impl Publisher {
     }
 
     pub fn schema_id(&self) -> Result<SchemaId, Problem> {
-        self.prepared.get().copied().ok_or_else(|| Problem::unavailable("the gateway is starting; see /readyz"))
+        self.prepared
+            .get()
+            .copied()
+            .ok_or_else(|| Problem::unavailable("the gateway is starting; see /readyz"))
     }
 
     /// Produces all items and waits for the broker's answers, in the items' order.
@@ -67,7 +70,10 @@ impl Publisher {
         let value = match avro::encode(event, schema_id) {
             Ok(value) if value.len() <= MAX_RECORD_BYTES => value,
             Ok(value) => {
-                let detail = format!("the event has {} bytes as a record, at most {MAX_RECORD_BYTES} are taken", value.len());
+                let detail = format!(
+                    "the event has {} bytes as a record, at most {MAX_RECORD_BYTES} are taken",
+                    value.len()
+                );
                 return Outcome::Settled(ItemResult::rejected(index, Some(event_id), too_large(detail)));
             }
             Err(error) => {
@@ -81,13 +87,12 @@ impl Publisher {
             topic: EVENTS_TOPIC,
             key: Some(key.as_bytes()),
             value: Some(&value),
-            headers: &[
-                (headers::DOOR, headers::DOOR_HTTP.as_bytes()),
-                (headers::PEER, peer.as_bytes()),
-            ],
+            headers: &[(headers::DOOR, headers::DOOR_HTTP.as_bytes()), (headers::PEER, peer.as_bytes())],
         };
         match self.producer.enqueue(&record) {
-            Ok(pending) => Outcome::Waiting { index, event_id, sha256: Sha256::digest(&value).into(), pending },
+            Ok(pending) => {
+                Outcome::Waiting { index, event_id, sha256: Sha256::digest(&value).into(), pending }
+            }
             Err(error) => Outcome::Settled(refused(index, event_id, &error)),
         }
     }
@@ -95,10 +100,12 @@ impl Publisher {
     async fn settle(&self, outcome: Outcome) -> ItemResult {
         match outcome {
             Outcome::Settled(result) => result,
-            Outcome::Waiting { index, event_id, sha256, pending } => match self.producer.confirm(pending).await {
-                Ok(delivered) => accepted(index, event_id, sha256, delivered),
-                Err(error) => refused(index, event_id, &error),
-            },
+            Outcome::Waiting { index, event_id, sha256, pending } => {
+                match self.producer.confirm(pending).await {
+                    Ok(delivered) => accepted(index, event_id, sha256, delivered),
+                    Err(error) => refused(index, event_id, &error),
+                }
+            }
         }
     }
 }
@@ -116,7 +123,9 @@ fn accepted(index: usize, event_id: EventId, sha256: [u8; 32], delivered: Delive
 fn refused(index: usize, event_id: EventId, error: &ProduceError) -> ItemResult {
     match error {
         ProduceError::TooLarge => ItemResult::rejected(index, Some(event_id), too_large(error.to_string())),
-        ProduceError::QueueFull => ItemResult::unconfirmed(index, event_id, "the queue to the broker is full"),
+        ProduceError::QueueFull => {
+            ItemResult::unconfirmed(index, event_id, "the queue to the broker is full")
+        }
         ProduceError::Unconfirmed(cause) => {
             tracing::warn!(cause, %event_id, "event not confirmed");
             ItemResult::unconfirmed(index, event_id, "the broker did not confirm the event in time")

@@ -34,6 +34,11 @@ impl Answer {
         Self::Fates { fates: vec![Fate::Unknown; count], retry_after, why }
     }
 
+    /// None of them reached the gateway.
+    pub fn not_taken(count: usize, why: String) -> Self {
+        Self::Fates { fates: vec![Fate::NotTaken; count], retry_after: None, why }
+    }
+
     pub fn read(status: u16, retry_after: Option<Duration>, body: &[u8], ids: &[Uuid]) -> Self {
         // results count whatever the status says: a 503 may still acknowledge some of the batch
         if let Some(fates) = fates(body, ids) {

@@ -14,6 +14,8 @@ It speaks to a running stack and starts none. `make up-detached` starts one and 
   sealtrail-load --env-file .local/demo.env verify --ledger ledger.json
   sealtrail-load --env-file .local/demo.env --run-dir .local/run kill --target clickhouse --events 1000000
 
+The API key is read from SEALTRAIL_API_KEY, in that file or in the environment, never from a flag.
+
 Every event carries `attributes.run` and `attributes.n`, so that SQL finds it:
 
   SELECT count() FROM events WHERE attributes['run'] = 'load-…'";
@@ -56,10 +58,12 @@ pub enum Command {
     /// Check with SQL that the trail holds what a ledger says, and that its batches tile and add up
     Verify(VerifyArgs),
     /// Kill a service with SIGKILL at random moments of a load, then verify
+    ///
+    /// Sends events and meanwhile kills the process that <run-dir>/<service>.pid names. The stack's supervisor must start
+    /// the service again and rewrite that file. Nothing else should write to the trail until the checks are through.
     Kill(KillArgs),
 }
 
-/// The API key comes from SEALTRAIL_API_KEY (environment or --env-file), never from a flag.
 #[derive(Debug, Args)]
 pub struct GenerateArgs {
     #[command(flatten)]
@@ -108,7 +112,6 @@ pub struct VerifyArgs {
     pub wait_s: u64,
 }
 
-/// Sends events while it kills the service that a pid file names. Who started the stack must start the service again.
 #[derive(Debug, Args)]
 pub struct KillArgs {
     /// Which service to kill

@@ -91,7 +91,7 @@ impl Book for Books {
         numbers.iter().for_each(|n| inner.ledger.sending(*n));
     }
 
-    fn answered(&self, numbers: &[u64], fates: &[Fate], why: &str) {
+    fn answered(&self, numbers: &[u64], fates: &[Fate], why: Option<&str>) {
         let mut inner = self.lock();
         let mut open = 0;
         for (n, fate) in numbers.iter().copied().zip(fates) {
@@ -113,7 +113,7 @@ impl Book for Books {
         }
         self.acknowledged.store(inner.ledger.accepted_count(), Ordering::Relaxed);
         let quiet = inner.last_trouble.is_some_and(|at| at.elapsed() < TROUBLE_EVERY);
-        if open > 0 && !quiet {
+        if let Some(why) = why.filter(|_| open > 0 && !quiet) {
             inner.last_trouble = Some(Instant::now());
             drop(inner);
             self.progress.note(&format!("{open} of {} events to be sent again: {why}", numbers.len()));
@@ -138,11 +138,11 @@ mod tests {
         let books = Books::new(4, Arc::new(Progress::new(4))).expect("books");
         books.sending(&[1, 2, 3], false);
         let rejected = Fate::Rejected("bad".to_owned());
-        books.answered(&[1, 2, 3], &[Fate::Accepted(None), Fate::Unknown, rejected], "503");
+        books.answered(&[1, 2, 3], &[Fate::Accepted(None), Fate::Unknown, rejected], Some("503"));
         books.sending(&[2], true);
-        books.answered(&[2], &[Fate::Accepted(Some((1, 5)))], "");
+        books.answered(&[2], &[Fate::Accepted(Some((1, 5)))], None);
         books.sending(&[1], false);
-        books.answered(&[1], &[Fate::Accepted(None)], "");
+        books.answered(&[1], &[Fate::Accepted(None)], None);
         books.stopped("first");
         books.stopped("second");
 

@@ -130,12 +130,21 @@ impl Load {
             tokio::select! {
                 ended = connections.join_next() => match ended {
                     None => return Ok(()),
+                    Some(Err(error)) if error.is_cancelled() => {}
                     Some(ended) => ended?,
                 },
                 _ = ticks.tick() => self.progress.show(self.acknowledged()),
-                Ok(()) = tokio::signal::ctrl_c(), if !self.stop.is_cancelled() => self.stop("interrupted"),
+                Ok(()) = tokio::signal::ctrl_c() => self.interrupt(connections),
             }
         }
+    }
+
+    /// The first time the requests under way may end; the second time they are broken off, their fate unknown.
+    fn interrupt(&self, connections: &mut JoinSet<()>) {
+        if self.stop.is_cancelled() {
+            connections.abort_all();
+        }
+        self.stop("interrupted");
     }
 
     /// Takes batch after batch until there are none.

@@ -42,9 +42,11 @@ pub async fn command(stack: &StackFlags, args: &KillArgs) -> Result<Verdict> {
         bail!(why);
     }
 
-    let (verdict, settled) =
-        verify::verify(&clickhouse, &outcome.account, Duration::from_secs(args.wait_s)).await?;
-    let mut verdict = verdict;
+    let patience = Duration::from_secs(args.wait_s);
+    let (mut verdict, settled) = tokio::select! {
+        verified = verify::verify(&clickhouse, &outcome.account, patience) => verified?,
+        Ok(()) = tokio::signal::ctrl_c() => bail!("interrupted before all was checked"),
+    };
     let mut lines = vec![("kills", format!("{} of {} ({})", kills.done, args.kills, args.target.service()))];
     if let (Some(last), Some(reached)) = (kills.last, settled.reached_at) {
         lines

@@ -19,6 +19,7 @@ mod ranges;
 mod report;
 mod send;
 mod settle;
+mod shapes;
 mod verify;
 
 use std::process::ExitCode;

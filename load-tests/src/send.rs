@@ -55,7 +55,11 @@ impl Gateway {
             Err(error) if error.is_builder() => {
                 return Answer::Hopeless(format!("cannot ask {}: {}", self.batch_url, chain(&error)));
             }
-            Err(error) => return Answer::unknown(ids.len(), None, chain(&error)),
+            // not one byte of the request went out
+            Err(error) if error.is_connect() => {
+                return Answer::not_taken(ids.len(), chain(&error.without_url()));
+            }
+            Err(error) => return Answer::unknown(ids.len(), None, chain(&error.without_url())),
         };
         let status = response.status().as_u16();
         let retry_after = response
@@ -65,7 +69,7 @@ impl Gateway {
             .map(|seconds| Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER));
         match response.bytes().await {
             Ok(body) => Answer::read(status, retry_after, &body, &ids),
-            Err(error) => Answer::unknown(ids.len(), retry_after, chain(&error)),
+            Err(error) => Answer::unknown(ids.len(), retry_after, chain(&error.without_url())),
         }
     }
 }
@@ -106,8 +110,8 @@ impl Backoff {
 pub trait Book: Sync {
     /// A try begins; `again` when it isn't the batch's first.
     fn sending(&self, numbers: &[u64], again: bool);
-    /// A try ended, number by number.
-    fn answered(&self, numbers: &[u64], fates: &[Fate], why: &str);
+    /// A try ended, number by number; `why` something is sent again, if it is.
+    fn answered(&self, numbers: &[u64], fates: &[Fate], why: Option<&str>);
 }
 
 /// How a batch ended.
@@ -144,19 +148,21 @@ impl<B: Book> Delivery<'_, B> {
             let (fates, retry_after, why) = match self.gateway.send(&events).await {
                 Answer::Fates { fates, retry_after, why } => (fates, retry_after, why),
                 Answer::Hopeless(why) => {
-                    self.book.answered(&open, &vec![Fate::NotTaken; open.len()], &why);
+                    self.book.answered(&open, &vec![Fate::NotTaken; open.len()], None);
                     return Ended::Hopeless(why);
                 }
             };
-            self.book.answered(&open, &fates, &why);
+            self.book.answered(&open, &fates, Some(&why));
             open = still_open(&open, &fates);
             if open.is_empty() {
                 return Ended::Answered;
             }
+            let left = give_up_at.saturating_duration_since(Instant::now());
             let wait = backoff.wait(retry_after, &mut rand::rng());
-            if Instant::now() + wait >= give_up_at {
+            if left.is_zero() || retry_after.is_some_and(|asked| asked > left) {
                 return Ended::GaveUp(why);
             }
+            let wait = wait.min(left);
             tokio::select! {
                 () = tokio::time::sleep(wait) => again = true,
                 () = self.stop.cancelled() => return Ended::Stopped,

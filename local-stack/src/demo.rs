@@ -18,8 +18,22 @@ macro_rules! examples {
 
 /// The examples of the schema, which show what an event can be.
 const SAMPLE: &[&str] = examples![
-    "agent_step", "agent_step_anomaly", "attribute_values", "batch_item", "changes", "data_class_phi", "denied", "empty_strings",
-    "full", "many_targets", "minimal", "no_targets", "review", "trace", "unicode", "unknown_type",
+    "agent_step",
+    "agent_step_anomaly",
+    "attribute_values",
+    "batch_item",
+    "changes",
+    "data_class_phi",
+    "denied",
+    "empty_strings",
+    "full",
+    "many_targets",
+    "minimal",
+    "no_targets",
+    "review",
+    "trace",
+    "unicode",
+    "unknown_type",
 ];
 
 /// Creates the tenant and its key. Answers the key.
@@ -31,7 +45,8 @@ pub async fn create_tenant(engines: &Engines, layout: &Layout) -> anyhow::Result
     ];
     sealtrail(&["tenants", "create", TENANT, "--level", "all"], &variables).await?;
     let file = key_file.display().to_string();
-    sealtrail(&["keys", "create", "--tenant", TENANT, "--role", "admin", "--file", &file], &variables).await?;
+    sealtrail(&["keys", "create", "--tenant", TENANT, "--role", "admin", "--file", &file], &variables)
+        .await?;
     let key = fs::read_to_string(&key_file).with_context(|| format!("read {file}"))?;
     Ok(key.trim().to_owned())
 }
@@ -80,14 +95,21 @@ pub fn print_addresses(layout: &Layout, ports: &Ports, engines: &Engines) {
          -d '{{\"event_type\":\"user.login\",\"occurred_at\":\"'$(date -u +%FT%TZ)'\",\"actor\":{{\"id\":\"ada\"}},\"outcome\":\"success\"}}'"
     );
     println!("query API        http://{}", ports.query);
-    println!("  curl -s \"$SEALTRAIL_QUERY_URL/v1/events?limit=3\" -H \"Authorization: Bearer $SEALTRAIL_API_KEY\"");
+    println!(
+        "  curl -s \"$SEALTRAIL_QUERY_URL/v1/events?limit=3\" -H \"Authorization: Bearer $SEALTRAIL_API_KEY\""
+    );
     println!("ClickHouse       {} (native {})", engines.clickhouse.url, ports.clickhouse_native);
-    println!("  curl -s \"$SEALTRAIL_CLICKHOUSE_URL\" -d 'SELECT event_type, count() FROM events GROUP BY 1 ORDER BY 2 DESC FORMAT PrettyCompact'");
+    println!(
+        "  curl -s \"$SEALTRAIL_CLICKHOUSE_URL\" -d 'SELECT event_type, count() FROM events GROUP BY 1 ORDER BY 2 DESC FORMAT PrettyCompact'"
+    );
     println!("Kafka            {}", engines.kafka);
     println!("  kcat -b $SEALTRAIL_KAFKA -L");
     println!("schema registry  {}", engines.registry_url);
     println!("  curl -s $SEALTRAIL_REGISTRY_URL/subjects");
-    println!("health, metrics  gateway http://{}, processor http://{}, query API http://{}", ports.gateway_admin, ports.processor_admin, ports.query_admin);
+    println!(
+        "health, metrics  gateway http://{}, processor http://{}, query API http://{}",
+        ports.gateway_admin, ports.processor_admin, ports.query_admin
+    );
     println!("  curl -s http://{}/readyz", ports.processor_admin);
     println!("\nCtrl-C (or `make down`) stops everything; data is kept until `make reset`.");
 }

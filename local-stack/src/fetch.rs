@@ -38,8 +38,10 @@ fn cache_dir() -> anyhow::Result<PathBuf> {
     let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let base = match base {
         Some(base) => base,
-        None => PathBuf::from(std::env::var_os("HOME").context("set HOME or XDG_CACHE_HOME: the engines are kept there")?)
-            .join(".cache"),
+        None => PathBuf::from(
+            std::env::var_os("HOME").context("set HOME or XDG_CACHE_HOME: the engines are kept there")?,
+        )
+        .join(".cache"),
     };
     Ok(base.join("sealtrail"))
 }
@@ -67,7 +69,9 @@ pub async fn kafka() -> anyhow::Result<PathBuf> {
 /// The ClickHouse library.
 pub async fn clickhouse() -> anyhow::Result<PathBuf> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        bail!("the ClickHouse engine is packaged for x86-64 Linux only; set SEALTRAIL_USE_CLICKHOUSE to a server's URL");
+        bail!(
+            "the ClickHouse engine is packaged for x86-64 Linux only; set SEALTRAIL_USE_CLICKHOUSE to a server's URL"
+        );
     }
     let place = cache_dir()?.join(format!("clickhouse-{CLICKHOUSE_VERSION}-{}", &CLICKHOUSE_SHA256[..12]));
     let library = place.join("package/libchdb.so");
@@ -130,7 +134,12 @@ fn settle(from: &Path, place: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// Runs a fetching command and shows how its directory grows. On failure says what the command said.
-async fn run_with_progress(mut command: Command, what: &str, watched: &Path, bytes: u64) -> anyhow::Result<()> {
+async fn run_with_progress(
+    mut command: Command,
+    what: &str,
+    watched: &Path,
+    bytes: u64,
+) -> anyhow::Result<()> {
     let program = command.as_std().get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let child = match command.spawn() {
@@ -158,7 +167,8 @@ async fn run_with_progress(mut command: Command, what: &str, watched: &Path, byt
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(if output.stderr.is_empty() { &output.stdout } else { &output.stderr });
+    let said =
+        String::from_utf8_lossy(if output.stderr.is_empty() { &output.stdout } else { &output.stderr });
     let line = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("no word").to_owned();
     bail!("fetching {what} failed ({program}: {line}); check the network and try again")
 }
@@ -184,7 +194,9 @@ fn check_jars(libs: &Path) -> anyhow::Result<()> {
     }
     let found = fs::read_dir(libs)?.count();
     if found != pinned {
-        bail!("Maven brought {found} jars where {pinned} are pinned in local-stack/kafka/kafka.sha256; nothing was kept");
+        bail!(
+            "Maven brought {found} jars where {pinned} are pinned in local-stack/kafka/kafka.sha256; nothing was kept"
+        );
     }
     Ok(())
 }

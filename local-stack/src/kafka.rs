@@ -22,7 +22,9 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Whether a Java is here that Kafka runs on; where not, why.
 pub async fn check_java() -> Result<(), String> {
     let asked = Command::new("java").arg("-version").stdin(Stdio::null()).output().await;
-    let Ok(output) = asked else { return Err(format!("java is missing; install Java {LEAST_JAVA} or newer")) };
+    let Ok(output) = asked else {
+        return Err(format!("java is missing; install Java {LEAST_JAVA} or newer"));
+    };
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let version = said.split('"').nth(1).and_then(|text| text.split('.').next()?.parse::<u32>().ok());
     match version {

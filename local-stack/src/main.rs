@@ -80,10 +80,8 @@ async fn main() -> ExitCode {
 async fn serve_registry(listen: SocketAddr, kafka: String) -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     let stop = CancellationToken::new();
-    let (mut terminate, token) = (
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
-        stop.clone(),
-    );
+    let (mut terminate, token) =
+        (tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?, stop.clone());
     tokio::spawn(async move {
         terminate.recv().await;
         token.cancel();

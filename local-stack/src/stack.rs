@@ -129,15 +129,22 @@ async fn asked_to_stop(stop_with_stdin: bool) {
     }
 }
 
-async fn start_all(supervisor: &mut Supervisor, flags: &UpFlags, layout: &Layout, ports: &Ports) -> anyhow::Result<()> {
+async fn start_all(
+    supervisor: &mut Supervisor,
+    flags: &UpFlags,
+    layout: &Layout,
+    ports: &Ports,
+) -> anyhow::Result<()> {
     layout.secret("pepper")?;
     let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?;
     let (brokers, topic_check) = start_kafka(supervisor, flags, layout, ports).await?;
     let registry_url = start_registry(supervisor, flags, &client, &brokers, ports).await?;
     let access = start_clickhouse(supervisor, flags, layout, &client, ports).await?;
     let engines = Engines { kafka: brokers, topic_check, registry_url, clickhouse: access };
-    let variables =
-        [("SEALTRAIL_KAFKA", engines.kafka.clone()), ("SEALTRAIL_CLICKHOUSE_URL", engines.clickhouse.owner_url())];
+    let variables = [
+        ("SEALTRAIL_KAFKA", engines.kafka.clone()),
+        ("SEALTRAIL_CLICKHOUSE_URL", engines.clickhouse.owner_url()),
+    ];
     services::sealtrail(&["migrate"], &variables).await?;
     let partitions = flags.partitions.to_string();
     let mut init = vec!["init", "--single-broker", "--partitions", &partitions];
@@ -195,7 +202,9 @@ async fn start_kafka(
             Ok((address, "single_broker"))
         }
         Err(reason) => {
-            eprintln!("sealtrail: {reason}; using librdkafka's mock broker, which forgets (memory only, 5 MiB a partition) and keeps no promise");
+            eprintln!(
+                "sealtrail: {reason}; using librdkafka's mock broker, which forgets (memory only, 5 MiB a partition) and keeps no promise"
+            );
             Ok((start_mock(supervisor, layout).await?, "off"))
         }
     }
@@ -253,7 +262,12 @@ async fn start_clickhouse(
     supervisor.start(clickhouse::service(&library, layout, ports, &users)?)?;
     let ping = format!("http://{}/ping", ports.clickhouse);
     ready::wait(supervisor, "clickhouse", ENGINE_START, || ready::http_ok(client, &ping)).await?;
-    Ok(ClickHouseAccess::local(ports, users.owner_password, users.processor_password, users.query_api_password))
+    Ok(ClickHouseAccess::local(
+        ports,
+        users.owner_password,
+        users.processor_password,
+        users.query_api_password,
+    ))
 }
 
 /// A server of the person's own: one login does everything, because its users are theirs to make.
@@ -266,7 +280,9 @@ fn foreign_clickhouse(url: &str) -> anyhow::Result<ClickHouseAccess> {
             "user" => login.user = value.into_owned(),
             "password" => login.password = value.into_owned(),
             "database" => database = value.into_owned(),
-            other => bail!("SEALTRAIL_USE_CLICKHOUSE: unknown parameter {other}; user, password and database are read"),
+            other => bail!(
+                "SEALTRAIL_USE_CLICKHOUSE: unknown parameter {other}; user, password and database are read"
+            ),
         }
     }
     url.set_query(None);

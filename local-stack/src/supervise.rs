@@ -60,7 +60,9 @@ impl Supervisor {
 
     pub fn has_ended(&mut self, name: &str) -> bool {
         let running = self.running.iter_mut().find(|running| running.service.name == name);
-        running.and_then(|running| running.child.as_mut()).is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
+        running
+            .and_then(|running| running.child.as_mut())
+            .is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
     }
 
     /// The end of a service's log, and where the rest is.

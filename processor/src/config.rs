@@ -90,8 +90,8 @@ pub struct InsertConfig {
 impl Default for InsertConfig {
     fn default() -> Self {
         Self {
-            deadline_s: 15,
-            max_execution_s: 10,
+            deadline_s: 10,
+            max_execution_s: 8,
             retry_min_ms: 100,
             retry_max_ms: 3_000,
             check_tables_every_ms: 60_000,

@@ -19,7 +19,13 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// Writes the batch's dead letters and waits until each is acknowledged. Where the topic can't be written the partition
 /// waits here: nothing is lost, and nothing goes on as if it had been written.
-pub async fn publish(producer: &RecordProducer, batch: &JudgedBatch, trail: TrailId, topic: &str, partition: i32) {
+pub async fn publish(
+    producer: &RecordProducer,
+    batch: &JudgedBatch,
+    trail: TrailId,
+    topic: &str,
+    partition: i32,
+) {
     let mut letters: Vec<_> = batch
         .records
         .iter()

@@ -49,7 +49,12 @@ pub struct Driver {
 
 impl Driver {
     /// Leads the batch to its close; answers the offset that the next batch begins at.
-    pub async fn drive(&self, batch: &JudgedBatch, mut run: BatchRun, place: Place<'_>) -> Result<NextOffset, DriveError> {
+    pub async fn drive(
+        &self,
+        batch: &JudgedBatch,
+        mut run: BatchRun,
+        place: Place<'_>,
+    ) -> Result<NextOffset, DriveError> {
         let mut before = None;
         let began = self.metrics.batch_seconds.start_timer();
         loop {
@@ -59,7 +64,14 @@ impl Driver {
                     let deadline = EngineSeconds(clock.now.0 + self.settings.deadline_s as i64);
                     self.announce(batch, attempt, deadline, &place).await?;
                     if attempt == Attempt::FIRST {
-                        dead_letters::publish(&self.dead_letters, batch, place.trail, place.topic, place.partition.0).await;
+                        dead_letters::publish(
+                            &self.dead_letters,
+                            batch,
+                            place.trail,
+                            place.topic,
+                            place.partition.0,
+                        )
+                        .await;
                     } else {
                         self.metrics.second_attempts.inc();
                     }
@@ -78,7 +90,9 @@ impl Driver {
                     self.metrics.read_backs.inc();
                     let account = sink::account(batch);
                     let found = self
-                        .retrying(|| self.engine.read_back(place.trail, place.partition, &batch.range, account))
+                        .retrying(|| {
+                            self.engine.read_back(place.trail, place.partition, &batch.range, account)
+                        })
                         .await?;
                     run.read_back(&found);
                 }
@@ -134,7 +148,9 @@ impl Driver {
             let answer = insert.await.map_err(|e| BlockError::from_panic(&e))?;
             failed = failed.or(answer.err());
         }
-        if failed.is_none() && let Some(account) = blocks.account {
+        if failed.is_none()
+            && let Some(account) = blocks.account
+        {
             failed = self.engine.insert(account, &terms).await.err();
         }
         if let Some(error) = failed {

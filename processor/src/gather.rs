@@ -82,7 +82,10 @@ impl Gatherer {
             if batch.is_due(limits, self.now()) {
                 return Ok(gathered(&batch, records, unknown));
             }
-            let patience = batch.due_in_ms(limits, self.now()).map(Duration::from_millis).or(idle.filter(|_| batch.is_empty()));
+            let patience = batch
+                .due_in_ms(limits, self.now())
+                .map(Duration::from_millis)
+                .or(idle.filter(|_| batch.is_empty()));
             tokio::select! {
                 chunk = self.records.recv() => match chunk {
                     Some(chunk) => self.waiting.extend(chunk),

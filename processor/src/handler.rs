@@ -50,7 +50,9 @@ pub async fn serve(
         readiness: readiness.clone(),
     });
     let (kafka, group, stop) = (config.kafka.clone(), config.group.clone(), shutdown.token());
-    let polling = tokio::task::spawn_blocking(move || kafka_io::group::run(&kafka, &group, EVENTS_TOPIC, handler, &stop));
+    let polling = tokio::task::spawn_blocking(move || {
+        kafka_io::group::run(&kafka, &group, EVENTS_TOPIC, handler, &stop)
+    });
     tokio::pin!(polling);
     tokio::select! {
         ended = &mut polling => ended.context("the polling thread")?.map_err(Into::into),
@@ -126,7 +128,11 @@ async fn wait_for_trail(
 }
 
 /// `false` if the stop came first.
-async fn wait_for_tables(engine: &ClickHouse, readiness: &Readiness, shutdown: &Shutdown) -> anyhow::Result<bool> {
+async fn wait_for_tables(
+    engine: &ClickHouse,
+    readiness: &Readiness,
+    shutdown: &Shutdown,
+) -> anyhow::Result<bool> {
     while !shutdown.has_begun() {
         match engine.check_tables().await {
             Ok(()) => {

@@ -43,7 +43,8 @@ async fn main() -> ExitCode {
 async fn run(flags: Flags) -> anyhow::Result<()> {
     let config: config::Config = settings::load("PROCESSOR", &flags.common)?;
     logs::init(&config.log);
-    let readiness = Readiness::of(&[lifecycle::ACCEPTING, handler::TRAIL, handler::TABLES, handler::ASSIGNMENT]);
+    let readiness =
+        Readiness::of(&[lifecycle::ACCEPTING, handler::TRAIL, handler::TABLES, handler::ASSIGNMENT]);
     let metrics = Metrics::default();
     let admin_listener = http::bind(config.admin.listen).await?;
     let shutdown = Shutdown::on_signals(&readiness)?;

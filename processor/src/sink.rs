@@ -106,7 +106,12 @@ impl Columns {
     }
 
     /// The row is the record: it is rebuilt and compared, and where it differs the bytes themselves are kept.
-    fn push_event(&mut self, record: &Record, decoded: &Decoded, position: Position) -> Result<(), BlockError> {
+    fn push_event(
+        &mut self,
+        record: &Record,
+        decoded: &Decoded,
+        position: Position,
+    ) -> Result<(), BlockError> {
         let value = record.value.as_deref().unwrap_or_default();
         self.rebuilt.clear();
         avro::encode_into(&decoded.event, decoded.schema_id, &mut self.rebuilt)

@@ -77,7 +77,9 @@ impl From<DriveError> for WorkerError {
 
 /// Works on a partition until it goes away. Dropping the future abandons it at any point without harm.
 pub async fn work(shared: Arc<Shared>, assignment: Assignment) -> Result<(), WorkerError> {
-    let Assignment { partition, records, commits, drain, committed, log_start, high_watermark, lease, .. } = assignment;
+    let Assignment {
+        partition, records, commits, drain, committed, log_start, high_watermark, lease, ..
+    } = assignment;
     let _held_to_the_end = lease;
     let driver = Driver {
         engine: shared.engine.clone(),
@@ -188,7 +190,8 @@ impl Worker {
 
     async fn gather(&mut self, next: NextOffset, last_commit: LastCommit) -> Result<Next, OutOfOrder> {
         let batch = &self.shared.config.batch;
-        let idle = (last_commit == LastCommit::Announcement).then(|| Duration::from_millis(batch.idle_close_ms));
+        let idle =
+            (last_commit == LastCommit::Announcement).then(|| Duration::from_millis(batch.idle_close_ms));
         let open = OpenBatch::begin(next.as_offset());
         self.gatherer.fill(open, &batch.limits(), &self.shared.schemas, None, idle, &self.drain).await
     }
@@ -209,7 +212,8 @@ impl Worker {
         let open = OpenBatch::replay(from, announced.to);
         let limits = self.shared.config.batch.limits();
         let unknown = Some(&announced.unknown_schemas);
-        let filled = self.gatherer.fill(open, &limits, &self.shared.schemas, unknown, None, &self.drain).await?;
+        let filled =
+            self.gatherer.fill(open, &limits, &self.shared.schemas, unknown, None, &self.drain).await?;
         let Next::Batch(gathered) = filled else { return Ok(None) };
         let batch = self.judge(gathered).await?;
         let run = BatchRun::replayed(batch.expected(), announced.attempt, announced.deadline);

@@ -17,6 +17,7 @@ use crate::answer::{EventAnswer, EventPage};
 use crate::auth::{self, Gate, Tenant};
 use crate::observe::{self, Observer};
 use crate::openapi::{self, Problems, SearchParameters, StatsParameters};
+use crate::parameters::Parameters;
 use crate::search::{self, Search};
 use crate::stats::{Stats, StatsAnswer};
 use crate::store::Store;
@@ -86,7 +87,7 @@ async fn get_event(
     event_id: Result<Path<String>, PathRejection>,
     pairs: Pairs,
 ) -> Result<Json<EventAnswer>, Problem> {
-    crate::parameters::Parameters::read(read(pairs)?, &[])?;
+    Parameters::read(read(pairs)?, &[])?;
     let event_id: EventId = event_id
         .ok()
         .and_then(|Path(text)| text.parse().ok())

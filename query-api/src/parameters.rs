@@ -33,7 +33,7 @@ pub enum Form {
 /// What is wrong with a query string.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadParameter {
-    #[error("parameter `{name}` is not known; known are {known}")]
+    #[error("parameter `{name}` is not known; {known}")]
     Unknown { name: String, known: String },
     #[error("parameter `{name}` may be given once only")]
     Twice { name: &'static str },
@@ -65,7 +65,10 @@ impl Parameters {
         let mut values = BTreeMap::new();
         for (key, value) in pairs {
             let Some(name) = names().find(|name| *name == key) else {
-                let known = names().collect::<Vec<_>>().join(", ");
+                let known = match names().collect::<Vec<_>>().join(", ") {
+                    none if none.is_empty() => "this route takes none".to_owned(),
+                    some => format!("known are {some}"),
+                };
                 return Err(BadParameter::Unknown {
                     name: key.chars().take(MAX_ECHOED_CHARS).collect(),
                     known,
@@ -127,6 +130,8 @@ mod tests {
     fn unknown_repeated_and_empty_names_are_said() {
         let fault = |of: &[(&str, &str)]| Parameters::read(pairs(of), &[KNOWN]).expect_err("bad").to_string();
         assert_eq!(fault(&[("form", "x")]), "parameter `form` is not known; known are from, q");
+        let none = Parameters::read(pairs(&[("q", "x")]), &[]).expect_err("bad").to_string();
+        assert_eq!(none, "parameter `q` is not known; this route takes none");
         assert_eq!(fault(&[("q", "a"), ("q", "b")]), "parameter `q` may be given once only");
         assert_eq!(fault(&[("q", "")]), "parameter `q` is empty; give a value or leave it out");
         assert!(fault(&[(&"ä".repeat(10_000), "x")]).len() < 300, "a long name is not said back whole");

@@ -46,7 +46,8 @@ mod tests {
         for (index, migration) in ALL.iter().enumerate() {
             assert_eq!(migration.number as usize, index + 1);
             assert!(migration.name.starts_with(&format!("{:04}_", migration.number)));
-            let code: String = migration.sql.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+            let code: String =
+                migration.sql.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
             assert_eq!(code.matches(';').count(), 1, "{}", migration.name);
         }
     }

@@ -26,30 +26,6 @@ pub enum MapError {
     NotTime { field: &'static str },
 }
 
-impl MapError {
-    /// Stable name of the kind, for machines.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::NotAnObject => "not_an_object",
-            Self::Missing { .. } => "missing",
-            Self::NotText { .. } => "not_text",
-            Self::NotUuid { .. } => "not_uuid",
-            Self::NotTime { .. } => "not_time",
-        }
-    }
-
-    /// JSON pointer of the offending field; empty for the record as a whole.
-    pub fn field(&self) -> &'static str {
-        match self {
-            Self::NotAnObject => "",
-            Self::Missing { field }
-            | Self::NotText { field }
-            | Self::NotUuid { field }
-            | Self::NotTime { field } => field,
-        }
-    }
-}
-
 /// Maps one record of a CloudTrail file to the JSON that the gateway takes.
 pub fn map_record(record: &Value) -> Result<Value, MapError> {
     let fields = record.as_object().ok_or(MapError::NotAnObject)?;

@@ -12,8 +12,8 @@ mod operation;
 mod read;
 mod targets;
 
-pub use mapping::{MapError, map_record};
-pub use read::{ReadError, read_file};
+pub use mapping::map_record;
+pub use read::read_file;
 
 /// `eventName` as words: `IAMUser` is `iam_user`, `sharedEventID` is `shared_event_id`, `trust-anchor` is `trust_anchor`.
 fn snake_case(text: &str) -> String {

@@ -17,8 +17,7 @@ pub fn is_well_formed(text: &str) -> bool {
     head_is_fine
         && tail.peek().is_some()
         && tail.all(|part| {
-            !part.is_empty()
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
         })
 }
 

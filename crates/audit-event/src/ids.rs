@@ -12,7 +12,9 @@ pub const MAX_TENANT_ID_BYTES: usize = 64;
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum IdError {
-    #[error("a tenant id has 1 to {MAX_TENANT_ID_BYTES} characters out of a-z, 0-9, '-' and '_', and starts with a letter or digit")]
+    #[error(
+        "a tenant id has 1 to {MAX_TENANT_ID_BYTES} characters out of a-z, 0-9, '-' and '_', and starts with a letter or digit"
+    )]
     Tenant,
     #[error("an event id must be a uuid")]
     Event,
@@ -33,13 +35,9 @@ impl FromStr for TenantId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let tail_is_fine = text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
-        let head_is_fine = text
-            .bytes()
-            .next()
-            .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let tail_is_fine =
+            text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+        let head_is_fine = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         if tail_is_fine && head_is_fine && text.len() <= MAX_TENANT_ID_BYTES {
             Ok(Self(text.to_owned()))
         } else {

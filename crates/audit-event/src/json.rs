@@ -52,9 +52,23 @@ impl std::fmt::Debug for Surroundings<'_> {
 }
 
 const EVENT_FIELDS: &[&str] = &[
-    "event_id", "tenant_id", "occurred_at", "event_type", "operation", "outcome", "severity",
-    "actor", "targets", "source", "trace", "duration_ms", "batch_id", "message", "changes",
-    "attributes", "signature",
+    "event_id",
+    "tenant_id",
+    "occurred_at",
+    "event_type",
+    "operation",
+    "outcome",
+    "severity",
+    "actor",
+    "targets",
+    "source",
+    "trace",
+    "duration_ms",
+    "batch_id",
+    "message",
+    "changes",
+    "attributes",
+    "signature",
 ];
 
 /// Reads one event. The answer is complete: defaults filled in, tenant set.
@@ -68,10 +82,8 @@ pub fn parse_event(value: &Value, surroundings: &Surroundings<'_>) -> Result<Aud
             "must look like user.login: parts joined by dots, the first in lower case, at most 200 bytes",
         ));
     }
-    let defaults = (surroundings.defaults_of)(&event_type).unwrap_or(TypeDefaults {
-        operation: Operation::DEFAULT,
-        severity: Severity::DEFAULT,
-    });
+    let defaults = (surroundings.defaults_of)(&event_type)
+        .unwrap_or(TypeDefaults { operation: Operation::DEFAULT, severity: Severity::DEFAULT });
     Ok(AuditEvent {
         event_id: root.parsed("event_id")?.unwrap_or(surroundings.assigned_id),
         tenant_id: surroundings.tenant_id.clone(),
@@ -131,8 +143,7 @@ fn target(target: &Object<'_>) -> Result<Target, Problem> {
 }
 
 fn source(root: &Object<'_>) -> Result<Source, Problem> {
-    let Some(source) = root.object("source", &["ip", "user_agent", "service", "host", "request_id"])?
-    else {
+    let Some(source) = root.object("source", &["ip", "user_agent", "service", "host", "request_id"])? else {
         return Ok(Source::default());
     };
     Ok(Source {

@@ -10,10 +10,8 @@ fn parse(value: Value) -> Result<AuditEvent, Problem> {
             tenant_id: &tenant_id,
             assigned_id: "0192f0c1-2345-7abc-8def-0123456789ab".parse().expect("an id"),
             defaults_of: &|name| {
-                (name == "user.deleted").then_some(TypeDefaults {
-                    operation: Operation::Delete,
-                    severity: Severity::Warning,
-                })
+                (name == "user.deleted")
+                    .then_some(TypeDefaults { operation: Operation::Delete, severity: Severity::Warning })
             },
         },
     )

@@ -11,10 +11,6 @@ pub mod json;
 pub mod policy;
 pub mod timestamp;
 
-pub use event::{
-    Actor, AuditEvent, Change, Operation, Outcome, Severity, Signature, Source, Target, Trace,
-};
-pub use ids::{
-    AssignmentGeneration, EventId, NextOffset, Offset, PartitionId, SchemaId, TenantId, TrailId,
-};
+pub use event::{Actor, AuditEvent, Change, Operation, Outcome, Severity, Signature, Source, Target, Trace};
+pub use ids::{AssignmentGeneration, EventId, NextOffset, Offset, PartitionId, SchemaId, TenantId, TrailId};
 pub use timestamp::{RecordTime, Timestamp};

@@ -27,9 +27,7 @@ impl AuditLevel {
             Self::All => true,
             Self::Off => false,
             Self::WritesOnly => failed || operation != Operation::Read,
-            Self::MutationsOnly => {
-                failed || matches!(operation, Operation::Update | Operation::Delete)
-            }
+            Self::MutationsOnly => failed || matches!(operation, Operation::Update | Operation::Delete),
             Self::DeletesOnly => failed || operation == Operation::Delete,
             Self::FailuresOnly => failed,
         }
@@ -52,9 +50,8 @@ mod tests {
     #[test]
     fn levels_narrow() {
         use AuditLevel::*;
-        let passes = |level: AuditLevel| {
-            Operation::ALL.iter().filter(|o| level.admits(**o, Outcome::Success)).count()
-        };
+        let passes =
+            |level: AuditLevel| Operation::ALL.iter().filter(|o| level.admits(**o, Outcome::Success)).count();
         assert_eq!(
             [All, WritesOnly, MutationsOnly, DeletesOnly, FailuresOnly, Off].map(passes),
             [7, 6, 2, 1, 0, 0]

@@ -82,7 +82,8 @@ impl EngineError {
         let code = code_in(&cause);
         // an answer of another shape than the one asked for stays so, however often it is asked for
         let is_other_shape = matches!(error, clickhouse::error::Error::SchemaMismatch(_));
-        let stops = is_other_shape || code.is_some_and(|code| STOP_CODES.iter().any(|(stop, _)| *stop == code));
+        let stops =
+            is_other_shape || code.is_some_and(|code| STOP_CODES.iter().any(|(stop, _)| *stop == code));
         let kind = if stops { ErrorKind::Stop } else { ErrorKind::Retry };
         Self { action, cause, kind, code }
     }
@@ -191,7 +192,9 @@ impl ClickHouse {
             while let Some(bytes) = cursor.next().await? {
                 answer.extend_from_slice(&bytes);
                 if answer.len() > max_bytes {
-                    return Err(clickhouse::error::Error::Custom(format!("the answer is over {max_bytes} bytes")));
+                    return Err(clickhouse::error::Error::Custom(format!(
+                        "the answer is over {max_bytes} bytes"
+                    )));
                 }
             }
             Ok(answer)

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use audit_event::ids::IdError;
 use audit_event::{
-    Actor, AuditEvent, Change, EventId, Operation, Outcome, RecordTime, SchemaId, Severity, Signature, Source,
-    Target, Timestamp, Trace,
+    Actor, AuditEvent, Change, EventId, Operation, Outcome, RecordTime, SchemaId, Severity, Signature,
+    Source, Target, Timestamp, Trace,
 };
 use schemas::avro::{self, CodecError};
 use serde::Deserialize;

@@ -68,10 +68,9 @@ impl ClickHouse {
     /// Whether the server still works on an insert under this token. Time alone does not tell: a server that was
     /// stopped goes on where it was.
     pub async fn is_inserting(&self, token: &str) -> Result<bool, EngineError> {
-        let sql = Sql::new(
-            "SELECT count() FROM system.processes WHERE startsWith(query_id, {prefix:String})",
-        )
-        .param("prefix", format!("{token}:"));
+        let sql =
+            Sql::new("SELECT count() FROM system.processes WHERE startsWith(query_id, {prefix:String})")
+                .param("prefix", format!("{token}:"));
         Ok(self.fetch_one::<u64>("look for running inserts", sql).await? > 0)
     }
 }

@@ -10,7 +10,9 @@ use crate::sql::Sql;
 pub enum MigrateError {
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error("migration {name} was applied with another text (checksum {applied}, this build has {own}); use the build that applied it")]
+    #[error(
+        "migration {name} was applied with another text (checksum {applied}, this build has {own}); use the build that applied it"
+    )]
     Changed { name: String, applied: String, own: String },
     #[error("the database has migration {number}, which this build does not know; use a newer build")]
     Newer { number: u32 },
@@ -39,10 +41,11 @@ impl ClickHouse {
 
     async fn apply(&self, migration: &Migration) -> Result<(), EngineError> {
         // a crash between the statement and its row leaves the statement applied: the next try finds it so
-        let statement = migration
-            .sql
-            .replacen("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1)
-            .replacen("CREATE VIEW ", "CREATE VIEW IF NOT EXISTS ", 1);
+        let statement = migration.sql.replacen("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1).replacen(
+            "CREATE VIEW ",
+            "CREATE VIEW IF NOT EXISTS ",
+            1,
+        );
         self.execute("apply a migration", Sql::new(statement)).await?;
         let remember = Sql::new(
             "INSERT INTO schema_migrations (number, name, checksum) VALUES ({number:UInt32}, {name:String}, {checksum:String})",

@@ -35,7 +35,10 @@ struct StoredRow {
 pub enum StoredBody {
     Event(Box<AuditEvent>),
     /// The columns can't hold it: decode the record.
-    Raw { schema_id: SchemaId, record: Vec<u8> },
+    Raw {
+        schema_id: SchemaId,
+        record: Vec<u8>,
+    },
 }
 
 impl ClickHouse {
@@ -70,7 +73,8 @@ impl ClickHouse {
         let mut taken = 0;
         loop {
             let next = tokio::time::timeout(self.query_timeout, cursor.next());
-            let row = next.await.map_err(|_| EngineError::timeout(ACTION, self.query_timeout))?.map_err(failed)?;
+            let row =
+                next.await.map_err(|_| EngineError::timeout(ACTION, self.query_timeout))?.map_err(failed)?;
             let Some(row) = row else { return Ok(taken) };
             let tenant_id = row.tenant_id.parse().map_err(|e| EngineError::stop(ACTION, format!("{e}")))?;
             take(StoredRecord {

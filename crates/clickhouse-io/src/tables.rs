@@ -18,9 +18,13 @@ pub enum TableFault {
     Engine(#[from] EngineError),
     #[error("table {table} is missing; run `sealtrail migrate`")]
     Missing { table: &'static str },
-    #[error("column {table}.{column} has type {found}, this build writes {needed}; run `sealtrail migrate`, or undo the change")]
+    #[error(
+        "column {table}.{column} has type {found}, this build writes {needed}; run `sealtrail migrate`, or undo the change"
+    )]
     Column { table: &'static str, column: &'static str, found: String, needed: &'static str },
-    #[error("table {table} has non_replicated_deduplication_window = {found}, the promise needs {MIN_DEDUPLICATION_WINDOW} or more; restore the setting")]
+    #[error(
+        "table {table} has non_replicated_deduplication_window = {found}, the promise needs {MIN_DEDUPLICATION_WINDOW} or more; restore the setting"
+    )]
     DeduplicationOff { table: &'static str, found: u64 },
 }
 

@@ -130,9 +130,12 @@ pub async fn read_once(config: &KafkaConfig, topic: &'static str) -> Result<Arc<
     let _stops_the_thread = stop.clone().drop_guard();
     let mut follower = ControlFollower::start(config, topic, stop);
     let wait = Duration::from_millis(2 * KafkaConfig::REQUEST_TIMEOUT_MS);
-    tokio::time::timeout(wait, follower.caught_up())
-        .await
-        .map_err(|_| KafkaError::new(format!("read {topic}"), "no answer in time; is the broker up, was `sealtrail init` run?"))?;
+    tokio::time::timeout(wait, follower.caught_up()).await.map_err(|_| {
+        KafkaError::new(
+            format!("read {topic}"),
+            "no answer in time; is the broker up, was `sealtrail init` run?",
+        )
+    })?;
     Ok(follower.state())
 }
 

@@ -146,7 +146,9 @@ impl RecordProducer {
                 tracing::error!("the kafka producer had a fatal error and was replaced");
                 self.client.store(Arc::new(client));
             }
-            Err(error) => tracing::error!(%error, "the kafka producer had a fatal error and cannot be replaced"),
+            Err(error) => {
+                tracing::error!(%error, "the kafka producer had a fatal error and cannot be replaced")
+            }
         }
     }
 }

@@ -81,7 +81,7 @@ fn status_of(error: &SRCError) -> Option<u16> {
 }
 
 fn code_of(error: &SRCError) -> Option<u32> {
-    std::error::Error::source(error)?.downcast_ref::<RawError>().map(|raw| u32::from(raw.error_code))
+    std::error::Error::source(error)?.downcast_ref::<RawError>().map(|raw| raw.error_code)
 }
 
 fn describe(error: &SRCError) -> String {
@@ -98,7 +98,10 @@ mod tests {
     #[test]
     fn the_status_is_read_out_of_the_clients_message() {
         let error = |text: &str| SRCError::new(text, None, false);
-        assert_eq!(status_of(&error("HTTP request to schema registry failed with status 404 Not Found")), Some(404));
+        assert_eq!(
+            status_of(&error("HTTP request to schema registry failed with status 404 Not Found")),
+            Some(404)
+        );
         assert_eq!(status_of(&error("could not parse")), None);
     }
 }

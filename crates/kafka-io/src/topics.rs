@@ -72,9 +72,13 @@ pub enum TopicFault {
     Kafka(#[from] KafkaError),
     #[error("topic {topic} is missing; make it with `sealtrail init`")]
     Missing { topic: String },
-    #[error("topic {topic} has {setting} = {found}, the promise needs {needed}; change it with your Kafka tools")]
+    #[error(
+        "topic {topic} has {setting} = {found}, the promise needs {needed}; change it with your Kafka tools"
+    )]
     Setting { topic: String, setting: String, found: String, needed: String },
-    #[error("topic {topic} has {found} partitions, its trail was begun with {needed}; the number never changes in a trail's life")]
+    #[error(
+        "topic {topic} has {found} partitions, its trail was begun with {needed}; the number never changes in a trail's life"
+    )]
     Partitions { topic: String, found: usize, needed: usize },
 }
 
@@ -89,8 +93,9 @@ pub async fn create_missing(
     let topics: Vec<_> = specs
         .iter()
         .map(|spec| {
-            let mut topic = NewTopic::new(spec.name, spec.partitions, TopicReplication::Fixed(replication.replicas))
-                .set("min.insync.replicas", &min_insync);
+            let mut topic =
+                NewTopic::new(spec.name, spec.partitions, TopicReplication::Fixed(replication.replicas))
+                    .set("min.insync.replicas", &min_insync);
             for (key, value) in &spec.settings {
                 topic = topic.set(key, value);
             }
@@ -154,7 +159,9 @@ pub async fn watermarks(
 
 /// Refuses where a setting of the events topic breaks the promise.
 pub async fn check_events(config: &KafkaConfig, topic: &str, partitions: usize) -> Result<(), TopicFault> {
-    let found = partition_count(config, topic).await?.ok_or_else(|| TopicFault::Missing { topic: topic.to_owned() })?;
+    let found = partition_count(config, topic)
+        .await?
+        .ok_or_else(|| TopicFault::Missing { topic: topic.to_owned() })?;
     if found != partitions {
         return Err(TopicFault::Partitions { topic: topic.to_owned(), found, needed: partitions });
     }

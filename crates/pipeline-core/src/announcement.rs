@@ -58,7 +58,13 @@ pub enum MetadataError {
 }
 
 impl Announcement {
-    pub fn new(trail: TrailId, to: NextOffset, attempt: Attempt, rules: u32, deadline: EngineSeconds) -> Self {
+    pub fn new(
+        trail: TrailId,
+        to: NextOffset,
+        attempt: Attempt,
+        rules: u32,
+        deadline: EngineSeconds,
+    ) -> Self {
         Self { v: VERSION, trail, to, attempt, rules, deadline, unknown_schemas: BTreeSet::new() }
     }
 
@@ -96,7 +102,13 @@ mod tests {
     #[test]
     fn metadata_round_trips_and_fits() {
         let trail = TrailId(uuid::Uuid::from_u128(u128::MAX));
-        let most = Announcement::new(trail, NextOffset(i64::MAX), Attempt(u32::MAX), u32::MAX, EngineSeconds(i64::MAX));
+        let most = Announcement::new(
+            trail,
+            NextOffset(i64::MAX),
+            Attempt(u32::MAX),
+            u32::MAX,
+            EngineSeconds(i64::MAX),
+        );
         let ids = (0..MAX_UNKNOWN_SCHEMAS as u32).map(|n| SchemaId(u32::MAX - n)).collect();
         let most = most.with_unknown_schemas(ids);
         let text = most.to_metadata();

@@ -60,29 +60,40 @@ pub enum Refusal {
     CommitMissing,
     #[error("{0}; the group id belongs to another program, or to another version of this one")]
     Metadata(#[from] MetadataError),
-    #[error("the commit belongs to trail {found}, this is trail {expected}: the topic was made anew; begin with a new group and tables")]
+    #[error(
+        "the commit belongs to trail {found}, this is trail {expected}: the topic was made anew; begin with a new group and tables"
+    )]
     OtherTrail { expected: TrailId, found: TrailId },
-    #[error("the trail has no partition {partition}: the partition count was raised, which breaks deduplication by key; remove it or begin a new trail")]
+    #[error(
+        "the trail has no partition {partition}: the partition count was raised, which breaks deduplication by key; remove it or begin a new trail"
+    )]
     UnknownPartition { partition: PartitionId },
-    #[error("the commit {commit} is behind ClickHouse's last batch, which ends at {last_to}: commits were reset; restore them")]
+    #[error(
+        "the commit {commit} is behind ClickHouse's last batch, which ends at {last_to}: commits were reset; restore them"
+    )]
     CommitBehind { commit: NextOffset, last_to: NextOffset },
-    #[error("the commit {commit} is ahead of ClickHouse's last batch, which ends at {last_to}: rows or commits were lost; restore both from one backup")]
+    #[error(
+        "the commit {commit} is ahead of ClickHouse's last batch, which ends at {last_to}: rows or commits were lost; restore both from one backup"
+    )]
     CommitAhead { commit: NextOffset, last_to: NextOffset },
-    #[error("the log starts at {log_start}, above the commit {commit}: records were removed before they were stored; raise the topic's retention")]
+    #[error(
+        "the log starts at {log_start}, above the commit {commit}: records were removed before they were stored; raise the topic's retention"
+    )]
     LogStartAbove { commit: NextOffset, log_start: Offset },
     #[error("the log ends at {high_watermark}, below {needed}: the topic was made anew or lost records")]
     HighWatermarkBelow { needed: NextOffset, high_watermark: NextOffset },
     #[error("the announced range ends at {to}, not above its begin {from}")]
     EmptyRange { from: Offset, to: NextOffset },
-    #[error("the announced range was judged by rules {announced}, this build knows {RULES}; finish it with the version that announced it")]
+    #[error(
+        "the announced range was judged by rules {announced}, this build knows {RULES}; finish it with the version that announced it"
+    )]
     OtherRules { announced: u32 },
 }
 
 /// Decides. Every doubt is a refusal: a wrong start loses or doubles rows, a refusal waits for a person.
 pub fn decide(trail: &TrailRecord, facts: &Facts) -> Result<Start, Refusal> {
-    let genesis = trail
-        .genesis_of(facts.partition)
-        .ok_or(Refusal::UnknownPartition { partition: facts.partition })?;
+    let genesis =
+        trail.genesis_of(facts.partition).ok_or(Refusal::UnknownPartition { partition: facts.partition })?;
     let Some(commit) = &facts.commit else {
         return first_start(genesis, facts);
     };

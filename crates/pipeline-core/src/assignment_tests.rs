@@ -49,7 +49,8 @@ fn a_plain_commit_resumes_where_the_last_batch_ended() {
 #[test]
 fn an_announced_range_is_replayed_whether_its_account_is_there_or_not() {
     for last in [Some((4, 10)), Some((10, 20))] {
-        let start = decide(&trail(), &facts(Some((10, announcement(20).to_metadata())), last)).expect("starts");
+        let start =
+            decide(&trail(), &facts(Some((10, announcement(20).to_metadata())), last)).expect("starts");
         assert_eq!(start, Start::Replay { from: Offset(10), announced: announcement(20) });
     }
     let first = decide(&trail(), &facts(Some((0, announcement(20).to_metadata())), None)).expect("starts");
@@ -69,16 +70,25 @@ fn every_doubt_stops() {
     assert!(matches!(refusal(&wider), Refusal::CommitBehind { .. }));
     let cut = Facts { log_start: Offset(11), ..facts(Some((10, plain())), Some((0, 10))) };
     assert!(matches!(refusal(&cut), Refusal::LogStartAbove { .. }));
-    let short = Facts { high_watermark: NextOffset(15), ..facts(Some((10, announcement(20).to_metadata())), Some((0, 10))) };
+    let short = Facts {
+        high_watermark: NextOffset(15),
+        ..facts(Some((10, announcement(20).to_metadata())), Some((0, 10)))
+    };
     assert!(matches!(refusal(&short), Refusal::HighWatermarkBelow { .. }));
     let raised = Facts { partition: PartitionId(2), ..facts(None, None) };
     assert!(matches!(refusal(&raised), Refusal::UnknownPartition { .. }));
     let mut other = announcement(20);
     other.trail = TrailId(uuid::Uuid::from_u128(2));
-    assert!(matches!(refusal(&facts(Some((10, other.to_metadata())), Some((0, 10)))), Refusal::OtherTrail { .. }));
+    assert!(matches!(
+        refusal(&facts(Some((10, other.to_metadata())), Some((0, 10)))),
+        Refusal::OtherTrail { .. }
+    ));
     let mut newer = announcement(20);
     newer.rules += 1;
-    assert!(matches!(refusal(&facts(Some((10, newer.to_metadata())), Some((0, 10)))), Refusal::OtherRules { .. }));
+    assert!(matches!(
+        refusal(&facts(Some((10, newer.to_metadata())), Some((0, 10)))),
+        Refusal::OtherRules { .. }
+    ));
     let empty = facts(Some((10, announcement(10).to_metadata())), Some((0, 10)));
     assert!(matches!(refusal(&empty), Refusal::EmptyRange { .. }));
 }

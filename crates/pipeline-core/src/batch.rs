@@ -22,7 +22,9 @@ impl MonotonicMs {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("offset {offset} came where {expected} or a later one was due; the consumer repeats or reorders records")]
+#[error(
+    "offset {offset} came where {expected} or a later one was due; the consumer repeats or reorders records"
+)]
 pub struct OutOfOrder {
     pub offset: Offset,
     pub expected: NextOffset,
@@ -162,7 +164,8 @@ impl OpenBatch {
 mod tests {
     use super::*;
 
-    const LIMITS: BatchLimits = BatchLimits { max_batch_rows: 3, max_batch_bytes: 100, flush_interval_ms: 300 };
+    const LIMITS: BatchLimits =
+        BatchLimits { max_batch_rows: 3, max_batch_bytes: 100, flush_interval_ms: 300 };
 
     fn push(batch: &mut OpenBatch, offset: i64, bytes: usize, now: u64) {
         batch.push(Offset(offset), bytes, RecordTime(offset * 10), MonotonicMs(now)).expect("in order");

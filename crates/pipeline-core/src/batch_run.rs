@@ -81,9 +81,15 @@ pub enum Step {
     /// Commit the range's begin with an announcement of this attempt.
     Announce(Attempt),
     /// Insert, with tokens of the announced attempt and its deadline.
-    Insert { attempt: Attempt, deadline: EngineSeconds, missing: Missing },
+    Insert {
+        attempt: Attempt,
+        deadline: EngineSeconds,
+        missing: Missing,
+    },
     /// Wait until no insert of the announced attempt can land any more.
-    AwaitLanding { deadline: EngineSeconds },
+    AwaitLanding {
+        deadline: EngineSeconds,
+    },
     ReadBack,
     /// All rows are there, once. The next announcement (or a plain commit) closes the batch in Kafka.
     Close,
@@ -97,7 +103,9 @@ pub enum BatchFault {
     Doubled { offset: Offset, times: usize },
     #[error("offset {offset} is in {}, where this build's verdict is {}", found.as_str(), expected.map_or("no record at all", RecordTable::as_str))]
     OtherVerdict { offset: Offset, found: RecordTable, expected: Option<RecordTable> },
-    #[error("event_batches has {accounts} rows of this batch and {foreign} that overlap it; each batch has one")]
+    #[error(
+        "event_batches has {accounts} rows of this batch and {foreign} that overlap it; each batch has one"
+    )]
     Accounts { accounts: u64, foreign: u64 },
 }
 

@@ -29,7 +29,10 @@ fn the_straight_way_is_announce_insert_close() {
     let mut run = BatchRun::fresh(expected());
     assert_eq!(run.next(), Step::Announce(Attempt::FIRST));
     run.announced(DEADLINE);
-    assert_eq!(run.next(), Step::Insert { attempt: Attempt::FIRST, deadline: DEADLINE, missing: Missing::All });
+    assert_eq!(
+        run.next(),
+        Step::Insert { attempt: Attempt::FIRST, deadline: DEADLINE, missing: Missing::All }
+    );
     run.inserted(InsertOutcome::Sure);
     assert_eq!(run.next(), Step::Close);
 }
@@ -71,9 +74,15 @@ fn what_cannot_be_mended_stops() {
         found.records.push(extra);
         found
     };
-    assert_eq!(stop(with((RecordTable::Events, Offset(1)))), BatchFault::Doubled { offset: Offset(1), times: 2 });
+    assert_eq!(
+        stop(with((RecordTable::Events, Offset(1)))),
+        BatchFault::Doubled { offset: Offset(1), times: 2 }
+    );
     assert!(matches!(stop(with((RecordTable::Duplicates, Offset(1)))), BatchFault::OtherVerdict { .. }));
-    assert!(matches!(stop(with((RecordTable::Events, Offset(4)))), BatchFault::OtherVerdict { expected: None, .. }));
+    assert!(matches!(
+        stop(with((RecordTable::Events, Offset(4)))),
+        BatchFault::OtherVerdict { expected: None, .. }
+    ));
     assert!(matches!(stop(Found { accounts: 2, ..all_found() }), BatchFault::Accounts { .. }));
     assert!(matches!(stop(Found { foreign_accounts: 1, ..all_found() }), BatchFault::Accounts { .. }));
 }

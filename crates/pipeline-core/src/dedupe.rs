@@ -44,8 +44,12 @@ pub struct Candidate<'a> {
 pub enum DedupeVerdict {
     First,
     /// The body is that of the event at `first`.
-    Duplicate { first: Offset },
-    Conflict { with: Offset },
+    Duplicate {
+        first: Offset,
+    },
+    Conflict {
+        with: Offset,
+    },
 }
 
 /// Where a remembered record's body can be found.

@@ -75,7 +75,10 @@ fn judge(window: &mut Window, history: &[(Record, DedupeVerdict)], record: &Reco
 
 fn same_kind(a: DedupeVerdict, b: DedupeVerdict) -> bool {
     use DedupeVerdict::*;
-    matches!((a, b), (First, First) | (Duplicate { .. }, Duplicate { .. }) | (Conflict { .. }, Conflict { .. }))
+    matches!(
+        (a, b),
+        (First, First) | (Duplicate { .. }, Duplicate { .. }) | (Conflict { .. }, Conflict { .. })
+    )
 }
 
 proptest! {

@@ -39,8 +39,7 @@ pub fn spawn(listener: TcpListener, readiness: Readiness, metrics: Metrics, shut
 }
 
 async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
-    let status =
-        if admin.readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if admin.readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(serde_json::json!({ "parts": admin.readiness.parts() })))
 }
 

@@ -69,7 +69,8 @@ pub async fn serve(listener: TcpListener, router: Router, config: &HttpConfig, s
         });
     }
     drop(listener);
-    let drained = tokio::time::timeout(Duration::from_millis(config.drain_timeout_ms), graceful.shutdown()).await;
+    let drained =
+        tokio::time::timeout(Duration::from_millis(config.drain_timeout_ms), graceful.shutdown()).await;
     if drained.is_err() {
         tracing::warn!("requests were still in flight when the drain time ended");
     }

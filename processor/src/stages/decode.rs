@@ -20,7 +20,11 @@ pub fn schema_id(record: &Record) -> Option<SchemaId> {
 }
 
 /// The schemas of all ids must have been fetched before; an id that is not there is one that the registry doesn't know.
-pub fn decode(record: &Record, schemas: &Schemas, is_unknown: impl Fn(SchemaId) -> bool) -> Result<Decoded, Rejection> {
+pub fn decode(
+    record: &Record,
+    schemas: &Schemas,
+    is_unknown: impl Fn(SchemaId) -> bool,
+) -> Result<Decoded, Rejection> {
     let value = record
         .value
         .as_deref()

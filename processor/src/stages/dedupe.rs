@@ -18,7 +18,9 @@ use super::schemas::{Known, Schemas};
 pub enum BodyError {
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error("the event at offset {0}, which later records repeat, cannot be read from the table events; restore it")]
+    #[error(
+        "the event at offset {0}, which later records repeat, cannot be read from the table events; restore it"
+    )]
     Gone(Offset),
 }
 
@@ -32,7 +34,12 @@ pub fn candidate<'a>(record: &Record, decoded: &'a Decoded) -> Candidate<'a> {
 }
 
 /// Judges a decoded record against the ones before it.
-pub fn dedupe(record: &Record, decoded: Decoded, window: &mut Window, hasher: &BodyHasher) -> Verdict<Decoded> {
+pub fn dedupe(
+    record: &Record,
+    decoded: Decoded,
+    window: &mut Window,
+    hasher: &BodyHasher,
+) -> Verdict<Decoded> {
     let hash = hasher.hash(&decoded.event);
     match window.judge(candidate(record, &decoded), hash) {
         DedupeVerdict::First => Verdict::Event(decoded),
@@ -67,12 +74,15 @@ pub async fn learn(
         return Ok(());
     }
     let offsets: Vec<_> = wanted.keys().copied().collect();
-    let mut bodies: BTreeMap<_, _> = engine.stored_bodies(trail, partition, offsets).await?.into_iter().collect();
+    let mut bodies: BTreeMap<_, _> =
+        engine.stored_bodies(trail, partition, offsets).await?.into_iter().collect();
     for (first, (tenant_id, event_id)) in wanted {
         let body = bodies.remove(&first).ok_or(BodyError::Gone(first))?;
         let event = match body {
             StoredBody::Event(event) => *event,
-            StoredBody::Raw { record, .. } => decode_raw(&record, schemas).await.ok_or(BodyError::Gone(first))?,
+            StoredBody::Raw { record, .. } => {
+                decode_raw(&record, schemas).await.ok_or(BodyError::Gone(first))?
+            }
         };
         let any_place = Candidate {
             offset: first,

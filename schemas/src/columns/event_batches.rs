@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::builder::{FixedSizeBinaryBuilder, StringDictionaryBuilder};
 use arrow_array::types::Int32Type;
-use arrow_array::{
-    ArrayRef, Int32Array, Int64Array, TimestampMillisecondArray, UInt32Array, UInt64Array,
-};
+use arrow_array::{ArrayRef, Int32Array, Int64Array, TimestampMillisecondArray, UInt32Array, UInt64Array};
 use arrow_schema::ArrowError;
 use audit_event::{NextOffset, Offset, PartitionId, RecordTime, TrailId};
 

@@ -9,7 +9,10 @@ use arrow_array::builder::{
 use arrow_schema::ArrowError;
 use audit_event::{AuditEvent, SchemaId, Timestamp, TrailId};
 
-use super::{Block, Dictionary, Position, PositionColumns, TextList, block, push_list, push_text, push_uuid, uuid_column};
+use super::{
+    Block, Dictionary, Position, PositionColumns, TextList, block, push_list, push_text, push_uuid,
+    uuid_column,
+};
 use crate::avro::CODEC_VERSION;
 use crate::table::EVENTS;
 

@@ -15,8 +15,7 @@ pub use events::{EventRow, EventsColumns, representable};
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    FixedSizeBinaryBuilder, ListBuilder, StringBuilder, StringDictionaryBuilder,
-    TimestampMillisecondBuilder,
+    FixedSizeBinaryBuilder, ListBuilder, StringBuilder, StringDictionaryBuilder, TimestampMillisecondBuilder,
 };
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef, RecordBatch};

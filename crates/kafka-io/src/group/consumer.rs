@@ -40,9 +40,7 @@ pub fn run(
     while !stop.is_cancelled() {
         let fence = Fence::new(topic, group, handler.clone(), last_generation);
         let consumer = make_consumer(kafka, group, fence)?;
-        consumer
-            .subscribe(&[topic])
-            .map_err(|e| KafkaError::new(format!("subscribe to {topic}"), e))?;
+        consumer.subscribe(&[topic]).map_err(|e| KafkaError::new(format!("subscribe to {topic}"), e))?;
         let end = session(&consumer, topic, group, stop)?;
         last_generation = consumer.context().last_generation();
         if let SessionEnd::Broken(reason) = end {
@@ -54,7 +52,11 @@ pub fn run(
     Ok(())
 }
 
-fn make_consumer(kafka: &KafkaConfig, group: &GroupConfig, fence: Fence) -> Result<BaseConsumer<Fence>, KafkaError> {
+fn make_consumer(
+    kafka: &KafkaConfig,
+    group: &GroupConfig,
+    fence: Fence,
+) -> Result<BaseConsumer<Fence>, KafkaError> {
     let mut client = kafka.client("sealtrail-processor");
     client
         .set("group.id", &group.group_id)
@@ -141,7 +143,11 @@ fn set_paused(consumer: &BaseConsumer<Fence>, topic: &str, partition: PartitionI
     done.inspect_err(|error| tracing::warn!(%error, %partition, "pause or resume failed")).is_ok()
 }
 
-fn take(fence: &Fence, topic: &str, polled: Result<BorrowedMessage<'_>, ClientError>) -> Result<(), GroupError> {
+fn take(
+    fence: &Fence,
+    topic: &str,
+    polled: Result<BorrowedMessage<'_>, ClientError>,
+) -> Result<(), GroupError> {
     let message = match polled {
         Ok(message) => message,
         Err(error) => return take_error(fence, topic, &error),

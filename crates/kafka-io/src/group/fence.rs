@@ -13,7 +13,7 @@ use rdkafka::statistics::Statistics;
 use rdkafka::{Offset as Position, TopicPartitionList};
 
 use super::lane::{Lane, WAITING_CHUNKS};
-use super::{Assignment, CommitError, CommitRequest, Committed, Commits, GroupConfig, GroupHandler, Lease};
+use super::{Assignment, CommitError, CommitRequest, Commits, Committed, GroupConfig, GroupHandler, Lease};
 use crate::config::KafkaConfig;
 
 /// How often a drain looks for commits and for released leases.
@@ -36,10 +36,14 @@ pub(super) struct State {
 }
 
 impl Fence {
-    pub fn new(topic: &str, config: &GroupConfig, handler: Arc<dyn GroupHandler>, last_generation: u64) -> Self {
+    pub fn new(
+        topic: &str,
+        config: &GroupConfig,
+        handler: Arc<dyn GroupHandler>,
+        last_generation: u64,
+    ) -> Self {
         let (requests_in, requests) = std::sync::mpsc::channel();
-        let state =
-            State { lanes: HashMap::new(), broken: None, requests, requests_in, last_generation };
+        let state = State { lanes: HashMap::new(), broken: None, requests, requests_in, last_generation };
         Self { topic: topic.to_owned(), config: config.clone(), handler, state: Mutex::new(state) }
     }
 
@@ -70,7 +74,8 @@ impl Fence {
         let lives = {
             let state = self.state();
             let lane = state.lanes.get(&request.partition);
-            state.broken.is_none() && lane.is_some_and(|l| l.generation == request.generation && !l.abandon.is_cancelled())
+            state.broken.is_none()
+                && lane.is_some_and(|l| l.generation == request.generation && !l.abandon.is_cancelled())
         };
         if !lives {
             return Err(CommitError::Fenced);
@@ -140,7 +145,8 @@ impl Fence {
             // where neither a commit nor a genesis says where to begin, the worker refuses the partition; nothing
             // that is read until then is used
             let start = stands.as_ref().map(|c| c.offset.0);
-            let start = start.or_else(|| self.handler.genesis_of(partition).map(|genesis| genesis.0)).unwrap_or(low);
+            let start =
+                start.or_else(|| self.handler.genesis_of(partition).map(|genesis| genesis.0)).unwrap_or(low);
             element.set_offset(Position::Offset(start))?;
             self.start_worker(partition, stands, Offset(low), NextOffset(high));
         }
@@ -148,7 +154,13 @@ impl Fence {
         Ok(())
     }
 
-    fn start_worker(&self, partition: PartitionId, committed: Option<Committed>, log_start: Offset, high_watermark: NextOffset) {
+    fn start_worker(
+        &self,
+        partition: PartitionId,
+        committed: Option<Committed>,
+        log_start: Offset,
+        high_watermark: NextOffset,
+    ) {
         let mut state = self.state();
         state.last_generation += 1;
         let generation = AssignmentGeneration(state.last_generation);

@@ -33,7 +33,9 @@ pub(super) struct Lane {
 pub(super) enum Flow {
     Free,
     /// The worker's queue is full since this many milliseconds.
-    Stuck { for_ms: u64 },
+    Stuck {
+        for_ms: u64,
+    },
 }
 
 impl Lane {

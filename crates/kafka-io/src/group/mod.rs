@@ -155,6 +155,8 @@ pub trait GroupHandler: Send + Sync + 'static {
 pub enum GroupError {
     #[error(transparent)]
     Kafka(#[from] crate::KafkaError),
-    #[error("the log of {topic} does not hold the committed offset any more: {cause}; records were removed before they were stored")]
+    #[error(
+        "the log of {topic} does not hold the committed offset any more: {cause}; records were removed before they were stored"
+    )]
     OffsetOutOfRange { topic: String, cause: String },
 }

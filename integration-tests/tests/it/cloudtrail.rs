@@ -1,0 +1,77 @@
+//! The real CloudTrail events: the same numbers by three ways out, and an import that can be repeated.
+
+use std::process::Command;
+
+use integration_tests::stack::{Stack, shared};
+use integration_tests::tenant::{Tenant, answer};
+use integration_tests::{cloudtrail_files, workspace};
+use serde_json::{Value, json};
+
+const EVENTS: u64 = 2_002;
+const GROUPS: [&str; 3] = ["event_type", "outcome", "actor_id"];
+
+fn import(stack: &Stack, tenant: &Tenant<'_>) -> String {
+    let files = cloudtrail_files().expect("looked at before");
+    let mut command = Command::new(integration_tests::program("sealtrail"));
+    command
+        .args(["import", "cloudtrail"])
+        .args(files)
+        .envs(stack.vars())
+        .env("SEALTRAIL_API_KEY", &tenant.key);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Counts by group as `{"a": 1, …}`, out of SQL over HTTP.
+async fn by_sql(stack: &Stack, group: &str) -> Value {
+    let query =
+        format!("SELECT {group}, count() FROM events WHERE tenant_id = 'cloudtrail' GROUP BY 1 FORMAT TSV");
+    let text = stack.sql(&query).await;
+    text.lines()
+        .map(|line| line.split_once('\t').unwrap())
+        .map(|(k, n)| (k.to_owned(), json!(n.parse::<u64>().unwrap())))
+        .collect()
+}
+
+async fn by_query_api(tenant: &Tenant<'_>, group: &str) -> Value {
+    let (_, stats) = answer(tenant.query(&format!("/v1/stats?group_by={group}"))).await;
+    let groups = stats["groups"].as_array().unwrap();
+    groups.iter().map(|g| (g["key"][group].as_str().unwrap().to_owned(), g["count"].clone())).collect()
+}
+
+/// Python's clickhouse-connect, which is not ours.
+fn by_python(stack: &Stack) -> Value {
+    let python = workspace().join("target/venv/bin/python");
+    assert!(python.is_file(), "{} is not there; run the tests by `make test`", python.display());
+    let mut command = Command::new(python);
+    command.arg(workspace().join("integration-tests/python/counts.py")).args(["cloudtrail"]).args(GROUPS);
+    let output = command.envs(stack.vars()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_events_give_the_same_numbers_by_every_way_out() {
+    if cloudtrail_files().is_none() {
+        return;
+    }
+    let stack = shared();
+    let tenant = Tenant::create(stack, "cloudtrail", "admin").await;
+    for _ in 0..2 {
+        let said = import(stack, &tenant);
+        assert!(said.starts_with("2002 records in 41 files: 2002 accepted"), "{said}");
+    }
+    tenant.rows("duplicates", EVENTS).await;
+    tenant.rows("events", EVENTS).await;
+    tenant.rows("dead_letters", 0).await;
+    let python = by_python(stack);
+    assert_eq!(python["total"], EVENTS);
+    for group in GROUPS {
+        let sql = by_sql(stack, group).await;
+        let total: u64 = sql.as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
+        assert_eq!(total, EVENTS, "{group}");
+        assert_eq!(by_query_api(&tenant, group).await, sql, "{group}");
+        assert_eq!(python[group], sql, "{group}");
+    }
+}

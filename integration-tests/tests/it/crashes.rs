@@ -1,0 +1,100 @@
+//! kill -9 under load, an outage of the broker, and what is believed afterwards. A smaller form of
+//! `sealtrail-load kill`, on a stack of its own.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use integration_tests::stack::{Options, Stack};
+use integration_tests::tenant::{Tenant, answer, event};
+use nix::sys::signal::Signal;
+use reqwest::StatusCode;
+use reqwest::header::RETRY_AFTER;
+use serde_json::json;
+use tokio::sync::{Mutex, MutexGuard};
+
+/// One crash at a time: the stack is shared by the tests of this file, and its processes are not.
+async fn stack() -> (&'static Stack, MutexGuard<'static, ()>) {
+    static STACK: OnceLock<Stack> = OnceLock::new();
+    static TURN: Mutex<()> = Mutex::const_new(());
+    let turn = TURN.lock().await;
+    let start = || {
+        Stack::start(&Options {
+            name: "crashes",
+            port_shift: 23_000,
+            settings: vec![
+                // outages shortened: what is waited for after a doubt, and how long a delivery may take
+                ("SEALTRAIL_PROCESSOR__INSERT__DEADLINE_S", "3".to_owned()),
+                ("SEALTRAIL_PROCESSOR__INSERT__MAX_EXECUTION_S", "3".to_owned()),
+                ("SEALTRAIL_GATEWAY__PRODUCER__DELIVERY_TIMEOUT_MS", "2000".to_owned()),
+            ],
+            keep_data: false,
+        })
+    };
+    (STACK.get_or_init(start), turn)
+}
+
+fn kill_under_load(stack: &Stack, target: &str) {
+    let arguments = ["kill", "--target", target, "--kills", "2", "--events", "120000", "--rate", "12000"];
+    let output = stack.run("sealtrail-load", &arguments);
+    assert!(
+        output.status.success(),
+        "{target}: {}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_processor_loses_and_doubles_nothing() {
+    let (stack, _turn) = stack().await;
+    kill_under_load(stack, "processor");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_clickhouse_loses_and_doubles_nothing() {
+    let (stack, _turn) = stack().await;
+    kill_under_load(stack, "clickhouse");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuilt_window_knows_what_came_before() {
+    let (stack, _turn) = stack().await;
+    let tenant = Tenant::create(stack, "restart", "admin").await;
+    let mut first = event(1);
+    first["event_id"] = json!(uuid::Uuid::now_v7());
+    tenant.send(&[first.clone()]).await;
+    tenant.rows("events", 1).await;
+    stack.signal("processor", Signal::SIGKILL);
+    let mut other = first.clone();
+    other["message"] = json!("another body");
+    tenant.send(&[first, other]).await;
+    tenant.rows("duplicates", 1).await;
+    tenant.rows("dead_letters", 1).await;
+    tenant.rows("events", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_does_not_answer_is_a_503_and_never_a_silent_drop() {
+    let (stack, _turn) = stack().await;
+    let tenant = Tenant::create(stack, "outage", "admin").await;
+    let mut waiting = event(1);
+    waiting["event_id"] = json!(uuid::Uuid::now_v7());
+    stack.signal("kafka", Signal::SIGSTOP);
+    let refused = tenant.post("/v1/events", &waiting).send().await;
+    let (batch_status, batch) = answer(tenant.post("/v1/events/batch", &json!([waiting]))).await;
+    stack.signal("kafka", Signal::SIGCONT);
+    let refused = refused.unwrap();
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.headers().contains_key(RETRY_AFTER));
+    assert_eq!(batch_status, StatusCode::SERVICE_UNAVAILABLE, "{batch}");
+    assert_eq!(batch["results"][0]["status"], "unconfirmed", "{batch}");
+    // sent again under the same id it is there once, whatever became of the first tries
+    integration_tests::eventually("the broker takes it", || async {
+        let (status, _) = answer(tenant.post("/v1/events", &waiting)).await;
+        (status == StatusCode::ACCEPTED).then_some(())
+    })
+    .await;
+    tenant.rows("events", 1).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    tenant.rows("events", 1).await;
+}
