@@ -13,7 +13,8 @@ build: ## Build everything
 	$(CARGO) build --release --workspace --bins --locked
 
 up: build ## Start Kafka, registry, ClickHouse and all services; Ctrl-C stops them
-	@exec $(BIN)/sealtrail-local-stack up
+	@# with a terminal the stack gets the Ctrl-C and make does not, so that make ends with the stack's own status
+	@if [ -t 0 ]; then set -m; fi; $(BIN)/sealtrail-local-stack up
 
 up-detached: build ## The same in the background
 	@$(BIN)/sealtrail-local-stack up --detached

@@ -25,6 +25,7 @@ pub struct Stack {
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     pub name: &'static str,
+    /// At most 23,000: above lie the ports that the system hands to clients.
     pub port_shift: u16,
     pub settings: Vec<(&'static str, String)>,
     pub keep_data: bool,

@@ -20,7 +20,7 @@ async fn stack() -> (&'static Stack, MutexGuard<'static, ()>) {
     let start = || {
         Stack::start(&Options {
             name: "crashes",
-            port_shift: 23_000,
+            port_shift: 19_000,
             settings: vec![
                 // outages shortened: what is waited for after a doubt, and how long a delivery may take
                 ("SEALTRAIL_PROCESSOR__INSERT__DEADLINE_S", "3".to_owned()),

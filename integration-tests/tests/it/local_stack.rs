@@ -23,14 +23,14 @@ fn left_running(dir: &Path) -> Vec<String> {
 
 #[test]
 fn a_taken_port_is_one_clear_line() {
-    let options = Options { name: "taken", port_shift: 25_000, ..Options::default() };
-    let _taken = TcpListener::bind("127.0.0.1:33080").unwrap();
+    let options = Options { name: "taken", port_shift: 17_000, ..Options::default() };
+    let _taken = TcpListener::bind("127.0.0.1:25080").unwrap();
     std::fs::create_dir_all(options.dir()).unwrap();
     let (code, said) = stderr_of(options.command().spawn().unwrap());
     assert_eq!(code, 1);
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(
-        said.contains("port 33080 (gateway) is taken") && said.contains("SEALTRAIL_GATEWAY_PORT"),
+        said.contains("port 25080 (gateway) is taken") && said.contains("SEALTRAIL_GATEWAY_PORT"),
         "{said}"
     );
     assert_eq!(left_running(&options.dir()), Vec::<String>::new());
@@ -38,7 +38,7 @@ fn a_taken_port_is_one_clear_line() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_keeps_the_data_and_a_second_start_goes_on() {
-    let options = Options { name: "again", port_shift: 27_000, ..Options::default() };
+    let options = Options { name: "again", port_shift: 15_000, ..Options::default() };
     let stack = Stack::start(&options);
     let tenant = Tenant::create(&stack, "again", "admin").await;
     tenant.send(&[event(1), event(2)]).await;
@@ -67,7 +67,7 @@ async fn without_java_a_mock_broker_steps_in_and_says_so() {
         }
     }
     let settings = vec![("PATH", bin.display().to_string())];
-    let stack = Stack::start(&Options { name: "no-java", port_shift: 29_000, settings, keep_data: false });
+    let stack = Stack::start(&Options { name: "no-java", port_shift: 13_000, settings, keep_data: false });
     assert!(stack.said().contains("java is missing") && stack.said().contains("forgets"), "{}", stack.said());
     let tenant = Tenant::create(&stack, "mock", "admin").await;
     tenant.send(&[event(1)]).await;
