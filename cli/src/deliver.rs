@@ -103,7 +103,7 @@ impl Gateway {
             tokio::time::sleep(pause.unwrap_or(growing).min(MAX_PAUSE)).await;
         }
         bail!(
-            "gave up after {MAX_TRIES} tries: {last_trouble}; run it again, what is there already is not doubled"
+            "gave up after {MAX_TRIES} tries: {last_trouble}; run it again, events with an event_id of their own are not doubled"
         )
     }
 

@@ -1,5 +1,7 @@
 //! `migrate` and `init`: what must be there before the services start.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use audit_event::control::{DedupeRules, TRAIL_KEY, TrailRecord, VALUE_VERSION};
 use audit_event::{Offset, TrailId};
@@ -10,13 +12,18 @@ use kafka_io::config::TopicCheck;
 use kafka_io::control::{ControlWriter, read_once};
 use kafka_io::topics::{self, Replication, TopicSpec};
 use kafka_io::{KafkaConfig, KafkaError};
-use schemas::{CONTROL_TOPIC, DEAD_LETTERS_TOPIC, EVENTS_TOPIC};
+use schemas::{CONTROL_TOPIC, DEAD_LETTERS_TOPIC, EVENTS_SUBJECT, EVENTS_TOPIC};
 use uuid::Uuid;
 
 use crate::connect::{ClickHouseFlags, KafkaFlags};
 
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
+
 #[derive(Debug, Args)]
 pub struct InitFlags {
+    /// Schema registry
+    #[arg(long, env = "SEALTRAIL_REGISTRY_URL", default_value = "http://127.0.0.1:8085", value_name = "URL")]
+    registry: String,
     #[command(flatten)]
     kafka: KafkaFlags,
     #[command(flatten)]
@@ -49,11 +56,15 @@ pub async fn run(flags: &InitFlags) -> anyhow::Result<()> {
     let engine = flags.clickhouse.connect()?;
     make_topics(&kafka, flags).await?;
     let control = read_once(&kafka, CONTROL_TOPIC).await?;
-    match &control.trail {
-        Some(trail) => println!("trail {} goes on", trail.trail_id),
-        None => begin_trail(&kafka, &engine, flags).await?,
-    }
-    Ok(())
+    let trail = match &control.trail {
+        Some(trail) => {
+            println!("trail {} goes on", trail.trail_id);
+            trail.clone()
+        }
+        None => begin_trail(&kafka, &engine, flags.new_trail).await?,
+    };
+    remember_trail(&engine, &trail).await?;
+    set_compatibility(&flags.registry).await
 }
 
 async fn make_topics(kafka: &KafkaConfig, flags: &InitFlags) -> Result<(), KafkaError> {
@@ -82,32 +93,52 @@ async fn make_topics(kafka: &KafkaConfig, flags: &InitFlags) -> Result<(), Kafka
     Ok(())
 }
 
-async fn begin_trail(kafka: &KafkaConfig, engine: &ClickHouse, flags: &InitFlags) -> anyhow::Result<()> {
-    refuse_second_trail(engine, flags.new_trail).await?;
+async fn begin_trail(
+    kafka: &KafkaConfig,
+    engine: &ClickHouse,
+    new_trail: bool,
+) -> anyhow::Result<TrailRecord> {
+    refuse_second_trail(engine, new_trail).await?;
     let partitions =
         topics::partition_count(kafka, EVENTS_TOPIC).await?.context("the events topic is gone")?;
-    let genesis: Vec<_> =
-        topics::watermarks(kafka, EVENTS_TOPIC, partitions).await?.into_iter().map(|(low, _)| low).collect();
+    let watermarks = topics::watermarks(kafka, EVENTS_TOPIC, partitions).await?;
     let trail = TrailRecord {
         v: VALUE_VERSION,
         trail_id: TrailId(Uuid::new_v4()),
         topic: EVENTS_TOPIC.to_owned(),
-        genesis: genesis.iter().copied().map(Offset).collect(),
+        genesis: watermarks.into_iter().map(|(low, _)| Offset(low)).collect(),
         begun_at: Utc::now().to_rfc3339(),
         dedupe: DedupeRules::default(),
     };
+    ControlWriter::new(kafka, CONTROL_TOPIC)?.put(TRAIL_KEY, &trail).await?;
+    println!("began trail {} with {partitions} partitions", trail.trail_id);
+    Ok(trail)
+}
+
+/// Writes the trail into ClickHouse too, once; what a crash left out is made up for by the next `init`.
+async fn remember_trail(engine: &ClickHouse, trail: &TrailRecord) -> anyhow::Result<()> {
     let remember = Sql::new(
         "INSERT INTO trails (trail_id, topic, partitions, genesis, begun_at) \
-         VALUES ({trail:UUID}, {topic:String}, {partitions:UInt32}, {genesis:Array(Int64)}, now64(3))",
+         SELECT {trail:UUID}, {topic:String}, {partitions:UInt32}, {genesis:Array(Int64)}, now64(3) \
+         WHERE (SELECT count() FROM trails WHERE trail_id = {trail:UUID}) = 0",
     )
     .param("trail", trail.trail_id.to_string())
     .param("topic", trail.topic.clone())
-    .param("partitions", u32::try_from(partitions)?)
-    .param("genesis", genesis)
+    .param("partitions", u32::try_from(trail.genesis.len())?)
+    .param("genesis", trail.genesis.iter().map(|offset| offset.0).collect::<Vec<_>>())
     .setting("async_insert", "0");
-    engine.execute("remember the trail", remember).await?;
-    ControlWriter::new(kafka, CONTROL_TOPIC)?.put(TRAIL_KEY, &trail).await?;
-    println!("began trail {} with {partitions} partitions", trail.trail_id);
+    Ok(engine.execute("remember the trail", remember).await?)
+}
+
+/// Every later schema of the subject must read all earlier records, and be read by every earlier reader.
+async fn set_compatibility(registry: &str) -> anyhow::Result<()> {
+    let url = format!("{}/config/{EVENTS_SUBJECT}", registry.trim_end_matches('/'));
+    let client = reqwest::Client::builder().timeout(REGISTRY_TIMEOUT).build()?;
+    let set = client.put(&url).json(&serde_json::json!({ "compatibility": "FULL_TRANSITIVE" })).send();
+    let answer = set.await.context("the schema registry does not answer; check SEALTRAIL_REGISTRY_URL")?;
+    if !answer.status().is_success() {
+        bail!("the schema registry answered {} to {url}", answer.status());
+    }
     Ok(())
 }
 

@@ -20,7 +20,7 @@ use clap::{Parser, Subcommand};
 ///   set -a; . .local/demo.env; set +a
 ///   sealtrail import cloudtrail FILE…
 #[derive(Debug, Parser)]
-#[command(name = "sealtrail", version)]
+#[command(name = "sealtrail", version, verbatim_doc_comment)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::connect::GatewayFlags;
 use crate::deliver::Gateway;
@@ -25,6 +26,7 @@ pub async fn run(flags: SendFlags) -> anyhow::Result<bool> {
     for file in &flags.files {
         events.extend(read(file).with_context(|| format!("read {}", file.display()))?);
     }
+    events.iter_mut().for_each(give_id);
     let tally = gateway.deliver(&events, |_| {}).await?;
     for (place, why) in &tally.rejected {
         eprintln!("event {}: {why}", place + 1);
@@ -38,6 +40,13 @@ pub async fn run(flags: SendFlags) -> anyhow::Result<bool> {
         tally.rejected.len()
     );
     Ok(tally.rejected.is_empty())
+}
+
+/// An event that is sent again after a lost answer must be the same event.
+fn give_id(event: &mut Value) {
+    if let Value::Object(fields) = event {
+        fields.entry("event_id").or_insert_with(|| Value::String(Uuid::now_v7().to_string()));
+    }
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<Value>> {

@@ -53,7 +53,7 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
     let metrics = Metrics::default();
     let shutdown = Shutdown::on_signals(&readiness)?;
     admin::spawn(admin_listener, readiness.clone(), metrics.clone(), shutdown.clone());
-    let control = ControlFollower::start(&config.kafka, CONTROL_TOPIC, shutdown.token());
+    let control = ControlFollower::start(&config.kafka, CONTROL_TOPIC, shutdown.token())?;
     let producer = Arc::new(RecordProducer::new(&config.kafka, &config.producer)?);
     let prepared = prepare::spawn(&config, control.clone(), readiness.clone(), &shutdown)?;
     tracing::info!(http = %config.http.listen, admin = %config.admin.listen, kafka = config.kafka.brokers, "gateway started");

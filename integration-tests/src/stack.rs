@@ -29,6 +29,8 @@ pub struct Options {
     pub port_shift: u16,
     pub settings: Vec<(&'static str, String)>,
     pub keep_data: bool,
+    /// Whether librdkafka's mock broker will do; it keeps no promise, so most tests fail on it with a word.
+    pub mock_will_do: bool,
 }
 
 /// The stack that tests share which break nothing. Each brings a tenant of its own.
@@ -43,7 +45,7 @@ pub fn shared() -> &'static Stack {
                 ("SEALTRAIL_GATEWAY__LIMITS__TENANT_EVENTS_PER_S", "20000".to_owned()),
                 ("SEALTRAIL_GATEWAY__LIMITS__TENANT_BURST_EVENTS", "20000".to_owned()),
             ],
-            keep_data: false,
+            ..Options::default()
         })
     })
 }
@@ -88,6 +90,10 @@ impl Stack {
         std::thread::spawn(move || lines.for_each(drop));
         let said = fs::read_to_string(dir.join("stderr")).unwrap_or_default();
         assert!(is_up, "the stack did not start: {said}");
+        assert!(
+            options.mock_will_do || !said.contains("mock broker"),
+            "this test needs the real Kafka; install Java 17 or newer and Maven: {said}"
+        );
         let env = read_env(&dir);
         Self { dir, env, child, stdin }
     }

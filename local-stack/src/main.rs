@@ -57,10 +57,23 @@ enum Command {
     },
 }
 
-// one thread: children are tied to the life of the thread that starts them, and this one lives to the end
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+fn main() -> ExitCode {
+    // one thread: children are tied to the life of the thread that starts them, and this one lives to the end
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("sealtrail: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(run(Cli::parse().command));
+    // a read of standard input that still waits must not hold the end
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(command: Command) -> ExitCode {
+    let done = match command {
         Command::Up(flags) => stack::up(flags).await,
         Command::Down(flags) => stack::down(&flags).await,
         Command::Fetch => fetch::all().await,

@@ -21,6 +21,7 @@ where
     let began = Instant::now();
     loop {
         if probe().await {
+            println!("{name} is ready after {:.1} s", began.elapsed().as_secs_f32());
             return Ok(());
         }
         if supervisor.has_ended(name) {

@@ -144,6 +144,7 @@ async fn start_all(
     let variables = [
         ("SEALTRAIL_KAFKA", engines.kafka.clone()),
         ("SEALTRAIL_CLICKHOUSE_URL", engines.clickhouse.owner_url()),
+        ("SEALTRAIL_REGISTRY_URL", engines.registry_url.clone()),
     ];
     services::sealtrail(&["migrate"], &variables).await?;
     let partitions = flags.partitions.to_string();

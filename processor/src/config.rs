@@ -41,6 +41,27 @@ impl Default for Config {
     }
 }
 
+/// A block of more rows would be split by ClickHouse, and a split block is another insert.
+const MAX_BATCH_ROWS: usize = 500_000;
+const MAX_SECONDS: u64 = 3_600;
+
+impl Config {
+    /// Refuses settings under which the promise could not be kept.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let within = |name: &str, value: u64, least: u64, most: u64| {
+            anyhow::ensure!(
+                (least..=most).contains(&value),
+                "{name} is {value}, it must be {least} to {most}"
+            );
+            Ok(())
+        };
+        within("batch.max_batch_rows", self.batch.max_batch_rows as u64, 1, MAX_BATCH_ROWS as u64)?;
+        within("insert.deadline_s", self.insert.deadline_s, 1, MAX_SECONDS)?;
+        within("insert.max_execution_s", self.insert.max_execution_s, 1, MAX_SECONDS)?;
+        within("insert.retry_min_ms", self.insert.retry_min_ms, 1, self.insert.retry_max_ms)
+    }
+}
+
 /// When a batch closes: whichever comes first.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -46,9 +46,16 @@ pub async fn publish(
                 Ok(pending) => producer.confirm(pending).await.map(|_| ()),
                 Err(error) => Err(error),
             };
-            if let Err(error) = confirmed {
-                tracing::warn!(%error, offset = %letter.0.offset, "dead letter not confirmed, sending again");
-                unconfirmed.push(letter);
+            match confirmed {
+                Ok(()) => {}
+                // no retry makes it smaller; the table dead_letters holds it whole
+                Err(ProduceError::TooLarge) => {
+                    tracing::error!(offset = %letter.0.offset, "dead letter is larger than its topic takes; it is in the table only");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, offset = %letter.0.offset, "dead letter not confirmed, sending again");
+                    unconfirmed.push(letter);
+                }
             }
         }
         if !unconfirmed.is_empty() {

@@ -1,6 +1,7 @@
 //! The service around the workers: what must hold before it starts, and a worker for each partition that comes.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -48,6 +49,7 @@ pub async fn serve(
         runtime: Handle::current(),
         fatal: fatal_in,
         readiness: readiness.clone(),
+        stopped: StoppedPartitions::default(),
     });
     let (kafka, group, stop) = (config.kafka.clone(), config.group.clone(), shutdown.token());
     let polling = tokio::task::spawn_blocking(move || {
@@ -102,7 +104,7 @@ async fn wait_for_trail(
 ) -> anyhow::Result<Option<audit_event::control::TrailRecord>> {
     let stop = tokio_util::sync::CancellationToken::new();
     let _followed_until_found = stop.clone().drop_guard();
-    let mut control = ControlFollower::start(&config.kafka, CONTROL_TOPIC, stop);
+    let mut control = ControlFollower::start(&config.kafka, CONTROL_TOPIC, stop)?;
     loop {
         tokio::select! {
             () = shutdown.wait() => return Ok(None),
@@ -154,6 +156,20 @@ struct Handler {
     runtime: Handle,
     fatal: mpsc::Sender<anyhow::Error>,
     readiness: Readiness,
+    stopped: StoppedPartitions,
+}
+
+/// Partitions of this process that stopped for a fault, and why.
+type StoppedPartitions = Arc<Mutex<BTreeMap<PartitionId, String>>>;
+
+fn show_stopped(stopped: &BTreeMap<PartitionId, String>, readiness: &Readiness, shared: &Shared) {
+    shared.metrics.stopped_partitions.set(i64::try_from(stopped.len()).unwrap_or(i64::MAX));
+    match stopped.iter().next() {
+        None => readiness.ready(ASSIGNMENT),
+        Some((partition, fault)) => {
+            readiness.not_ready(ASSIGNMENT, format!("partition {partition} stopped: {fault}"));
+        }
+    }
 }
 
 impl GroupHandler for Handler {
@@ -163,6 +179,7 @@ impl GroupHandler for Handler {
 
     fn assigned(&self, assignment: Assignment) {
         let (shared, fatal, readiness) = (self.shared.clone(), self.fatal.clone(), self.readiness.clone());
+        let stopped = self.stopped.clone();
         self.runtime.spawn(async move {
             let (partition, abandon) = (assignment.partition, assignment.abandon.clone());
             let ended = tokio::select! {
@@ -174,8 +191,9 @@ impl GroupHandler for Handler {
                 Err(WorkerError::Commit(error)) => tracing::warn!(%partition, %error, "partition given up"),
                 Err(WorkerError::Fault(fault)) => {
                     tracing::error!(%partition, %fault, "partition stopped; the others go on");
-                    readiness.not_ready(ASSIGNMENT, format!("partition {partition}: {fault}"));
-                    shared.metrics.stopped_partitions.inc();
+                    let mut stopped = stopped.lock().unwrap_or_else(PoisonError::into_inner);
+                    stopped.insert(partition, fault.to_string());
+                    show_stopped(&stopped, &readiness, &shared);
                 }
                 Err(error) => {
                     // a full queue means that the stop is under way
@@ -187,7 +205,9 @@ impl GroupHandler for Handler {
 
     fn owned(&self, partitions: &[PartitionId]) {
         self.shared.metrics.assigned_partitions.set(i64::try_from(partitions.len()).unwrap_or(i64::MAX));
-        self.readiness.ready(ASSIGNMENT);
+        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        stopped.retain(|partition, _| partitions.contains(partition));
+        show_stopped(&stopped, &self.readiness, &self.shared);
     }
 
     fn lag(&self, partition: PartitionId, records: i64) {

@@ -42,6 +42,7 @@ async fn main() -> ExitCode {
 
 async fn run(flags: Flags) -> anyhow::Result<()> {
     let config: config::Config = settings::load("PROCESSOR", &flags.common)?;
+    config.check()?;
     logs::init(&config.log);
     let readiness =
         Readiness::of(&[lifecycle::ACCEPTING, handler::TRAIL, handler::TABLES, handler::ASSIGNMENT]);

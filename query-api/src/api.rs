@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use crate::answer::{EventAnswer, EventPage};
 use crate::auth::{self, Gate, Tenant};
-use crate::observe::{self, Observer};
+use crate::observe::{self, QueryMetrics};
 use crate::openapi::{self, Problems, SearchParameters, StatsParameters};
 use crate::parameters::Parameters;
 use crate::search::{self, Search};
@@ -31,7 +31,7 @@ pub struct Api {
 type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 /// All routes. `admin` stays outside the request log: probes would drown it.
-pub fn router(api: Api, observer: Observer, admin: Router) -> Router {
+pub fn router(api: Api, metrics: QueryMetrics, admin: Router) -> Router {
     let (v1, document) = documented().split_for_parts();
     let document = Arc::new(document);
     v1.route_layer(middleware::from_fn_with_state(api.gate.clone(), auth::require_reader))
@@ -39,7 +39,7 @@ pub fn router(api: Api, observer: Observer, admin: Router) -> Router {
         .route("/openapi.json", get(async move || Json(document.as_ref().clone())))
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(observer, observe::observe))
+        .layer(middleware::from_fn_with_state(metrics, observe::observe))
         .merge(admin.method_not_allowed_fallback(wrong_method))
 }
 

@@ -64,7 +64,7 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals(&readiness)?;
     admin::spawn(admin_listener, readiness.clone(), metrics.clone(), shutdown.clone());
 
-    let control = ControlFollower::start(&config.kafka, CONTROL_TOPIC, shutdown.token());
+    let control = ControlFollower::start(&config.kafka, CONTROL_TOPIC, shutdown.token())?;
     tokio::spawn(starting::wait_for_control(control.clone(), readiness.clone(), shutdown.clone()));
     tokio::spawn(starting::watch_tables(engine.clone(), readiness.clone(), shutdown.clone()));
 
@@ -79,7 +79,7 @@ async fn run(flags: Flags) -> anyhow::Result<()> {
                 query_metrics.query_seconds.clone(),
             )),
         },
-        observe::Observer::new(query_metrics, &config.http),
+        query_metrics,
         admin::routes(readiness, metrics),
     );
     tracing::info!(listen = %config.http.listen, admin = %config.admin.listen, kafka = config.kafka.brokers, clickhouse = config.clickhouse.url, "query api started");

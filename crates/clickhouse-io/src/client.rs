@@ -120,9 +120,14 @@ pub struct EngineClock {
 }
 
 impl EngineClock {
-    /// Whether the server that answered `later` is the one that answered `self`, without a restart between.
+    /// Whether the server that answered `later` is the one that answered `self`, without a restart between: both began
+    /// at the same second, give or take the one that rounding costs.
     pub fn is_same_run(self, later: Self) -> bool {
-        later.uptime_s >= self.uptime_s
+        self.began_at_s().abs_diff(later.began_at_s()) <= 1
+    }
+
+    fn began_at_s(self) -> i64 {
+        self.now.0 - self.uptime_s
     }
 }
 
@@ -217,6 +222,15 @@ impl ClickHouse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_restart_shows_however_long_the_server_has_been_up_again() {
+        let clock = |now, uptime_s| EngineClock { now: EngineSeconds(now), uptime_s };
+        let before = clock(1_000, 5);
+        assert!(before.is_same_run(clock(1_003, 8)) && before.is_same_run(clock(1_003, 7)));
+        assert!(!before.is_same_run(clock(1_010, 6)), "up for longer than before, and yet another run");
+        assert!(!before.is_same_run(clock(1_001, 0)));
+    }
 
     #[test]
     fn codes_decide_between_retry_and_stop() {

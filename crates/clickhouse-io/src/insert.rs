@@ -13,7 +13,7 @@ use crate::sql::Sql;
 /// How an insert is sent.
 #[derive(Debug, Clone)]
 pub struct InsertTerms {
-    /// `trail:topic:partition:from-to:attempt`; the table is added.
+    /// `trail:topic:partition:from-to:attempt`, the same for every table: ClickHouse counts tokens per table.
     pub token: String,
     /// The last second in which the server accepts the block.
     pub deadline: EngineSeconds,

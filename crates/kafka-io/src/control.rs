@@ -29,8 +29,14 @@ pub struct ControlFollower {
 }
 
 impl ControlFollower {
-    /// Starts to follow, on a thread of its own, until `stop`.
-    pub fn start(config: &KafkaConfig, topic: &'static str, stop: CancellationToken) -> Self {
+    /// Starts to follow, on a thread of its own, until `stop`. Settings that no client can be made of are an error
+    /// at once; a broker that does not answer is waited for.
+    pub fn start(
+        config: &KafkaConfig,
+        topic: &'static str,
+        stop: CancellationToken,
+    ) -> Result<Self, KafkaError> {
+        make_consumer(config)?;
         let state = Arc::new(ArcSwap::from_pointee(ControlState::default()));
         let (sender, caught_up) = watch::channel(false);
         let follower = Self { state: state.clone(), caught_up };
@@ -43,7 +49,7 @@ impl ControlFollower {
                 }
             }
         });
-        follower
+        Ok(follower)
     }
 
     pub fn state(&self) -> Arc<ControlState> {
@@ -52,9 +58,23 @@ impl ControlFollower {
 
     /// Waits until all that was in the topic at start is in the state.
     pub async fn caught_up(&mut self) {
-        // the sender lives as long as the follower's thread; if it is gone, a stop is under way
-        let _stopping = self.caught_up.wait_for(|done| *done).await;
+        if self.caught_up.wait_for(|done| *done).await.is_err() {
+            // the follower's thread has ended, with a stop or a fault: nothing will ever be caught up
+            std::future::pending::<()>().await;
+        }
     }
+}
+
+fn make_consumer(config: &KafkaConfig) -> Result<BaseConsumer, KafkaError> {
+    config
+        .client("sealtrail-control")
+        // librdkafka wants a group for assign(); nothing is ever committed under it
+        .set("group.id", "sealtrail-control-follower")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("fetch.wait.max.ms", "100")
+        .create()
+        .map_err(|e| KafkaError::new("create a kafka client; check kafka.properties", e))
 }
 
 /// Reads the topic from its begin; returns only on an error or a stop.
@@ -65,15 +85,7 @@ fn follow(
     caught_up: &watch::Sender<bool>,
     stop: &CancellationToken,
 ) -> Result<(), KafkaError> {
-    let consumer: BaseConsumer = config
-        .client("sealtrail-control")
-        // librdkafka wants a group for assign(); nothing is ever committed under it
-        .set("group.id", "sealtrail-control-follower")
-        .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", "earliest")
-        .set("fetch.wait.max.ms", "100")
-        .create()
-        .map_err(|e| KafkaError::new("create a kafka client", e))?;
+    let consumer = make_consumer(config)?;
     let mut assignment = TopicPartitionList::new();
     assignment
         .add_partition_offset(topic, 0, Offset::Beginning)
@@ -128,7 +140,7 @@ fn publish(fresh: &ControlState, state: &ArcSwap<ControlState>, caught_up: &watc
 pub async fn read_once(config: &KafkaConfig, topic: &'static str) -> Result<Arc<ControlState>, KafkaError> {
     let stop = CancellationToken::new();
     let _stops_the_thread = stop.clone().drop_guard();
-    let mut follower = ControlFollower::start(config, topic, stop);
+    let mut follower = ControlFollower::start(config, topic, stop)?;
     let wait = Duration::from_millis(2 * KafkaConfig::REQUEST_TIMEOUT_MS);
     tokio::time::timeout(wait, follower.caught_up()).await.map_err(|_| {
         KafkaError::new(

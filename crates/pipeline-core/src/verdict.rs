@@ -80,6 +80,9 @@ impl DeadLetterReason {
     }
 }
 
+/// The longest detail of a dead letter.
+pub const MAX_DETAIL_BYTES: usize = 500;
+
 /// A dead letter's reason and what a person needs to know beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
@@ -88,8 +91,11 @@ pub struct Rejection {
 }
 
 impl Rejection {
+    /// The detail is cut to [`MAX_DETAIL_BYTES`]: it repeats what a producer wrote, and stands in a header.
     pub fn new(reason: DeadLetterReason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into() }
+        let mut detail = detail.into();
+        detail.truncate(detail.floor_char_boundary(MAX_DETAIL_BYTES));
+        Self { reason, detail }
     }
 }
 

@@ -1,13 +1,15 @@
 //! The accept loop. axum's own has no limit on how long a client may take over its headers; this one has, and a bound
 //! on connections, and a drain at the end.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ConnectInfo;
-use axum::extract::Request;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
+use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,6 +21,8 @@ use tower::ServiceExt;
 
 use crate::config::HttpConfig;
 use crate::lifecycle::Shutdown;
+use crate::lingering::LingeringBody;
+use crate::problem::Problem;
 
 /// The wait after an accept that failed, such as with too many open files.
 const ACCEPT_RETRY_MS: u64 = 50;
@@ -40,6 +44,7 @@ pub async fn serve(listener: TcpListener, router: Router, config: &HttpConfig, s
     let connections = Arc::new(Semaphore::new(config.max_connections));
     let graceful = GracefulShutdown::new();
     let header_timeout = Duration::from_millis(config.header_timeout_ms);
+    let request_timeout = Duration::from_millis(config.request_timeout_ms);
     loop {
         let (stream, peer, permit) = tokio::select! {
             () = shutdown.wait() => break,
@@ -51,9 +56,9 @@ pub async fn serve(listener: TcpListener, router: Router, config: &HttpConfig, s
         let service = hyper::service::service_fn({
             let router = router.clone();
             move |request: hyper::Request<Incoming>| {
-                let mut request: Request = request.map(axum::body::Body::new);
+                let mut request: Request = request.map(|body| Body::new(LingeringBody::new(body)));
                 request.extensions_mut().insert(ConnectInfo(peer));
-                router.clone().oneshot(request)
+                answer_in_time(router.clone(), request, request_timeout)
             }
         });
         let connection = http1::Builder::new()
@@ -73,6 +78,20 @@ pub async fn serve(listener: TcpListener, router: Router, config: &HttpConfig, s
         tokio::time::timeout(Duration::from_millis(config.drain_timeout_ms), graceful.shutdown()).await;
     if drained.is_err() {
         tracing::warn!("requests were still in flight when the drain time ended");
+    }
+}
+
+/// A request that takes longer than its time is dropped, and with it the work that was done for it.
+async fn answer_in_time(router: Router, request: Request, limit: Duration) -> Result<Response, Infallible> {
+    match tokio::time::timeout(limit, router.oneshot(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            tracing::warn!(
+                limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+                "no answer in time"
+            );
+            Ok(Problem::unavailable("no answer in time; ask for less, or try again").into_response())
+        }
     }
 }
 

@@ -5,6 +5,7 @@ pub mod config;
 pub mod health;
 pub mod http;
 pub mod lifecycle;
+mod lingering;
 pub mod logs;
 pub mod metrics;
 pub mod problem;

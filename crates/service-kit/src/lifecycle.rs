@@ -29,8 +29,8 @@ impl Shutdown {
                 () = token.cancelled() => {}
             }
             readiness.not_ready(ACCEPTING, "stopping");
-            tracing::info!("stopping: finishing what is in flight");
             token.cancel();
+            tracing::info!("stopping: finishing what is in flight");
         });
         Ok(shutdown)
     }

@@ -9,7 +9,11 @@ pub fn init(config: &LogConfig) {
     let parsed = EnvFilter::try_new(&config.level);
     let unreadable = parsed.is_err();
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // a reader of the log that has gone away must not end the service
+        .log_internal_errors(false);
     match config.format {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Text => builder.with_ansi(false).init(),

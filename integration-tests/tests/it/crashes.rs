@@ -27,7 +27,7 @@ async fn stack() -> (&'static Stack, MutexGuard<'static, ()>) {
                 ("SEALTRAIL_PROCESSOR__INSERT__MAX_EXECUTION_S", "3".to_owned()),
                 ("SEALTRAIL_GATEWAY__PRODUCER__DELIVERY_TIMEOUT_MS", "2000".to_owned()),
             ],
-            keep_data: false,
+            ..Options::default()
         })
     };
     (STACK.get_or_init(start), turn)

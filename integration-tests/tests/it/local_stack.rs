@@ -67,7 +67,13 @@ async fn without_java_a_mock_broker_steps_in_and_says_so() {
         }
     }
     let settings = vec![("PATH", bin.display().to_string())];
-    let stack = Stack::start(&Options { name: "no-java", port_shift: 13_000, settings, keep_data: false });
+    let stack = Stack::start(&Options {
+        name: "no-java",
+        port_shift: 13_000,
+        settings,
+        mock_will_do: true,
+        ..Options::default()
+    });
     assert!(stack.said().contains("java is missing") && stack.said().contains("forgets"), "{}", stack.said());
     let tenant = Tenant::create(&stack, "mock", "admin").await;
     tenant.send(&[event(1)]).await;

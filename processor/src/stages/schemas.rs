@@ -45,10 +45,10 @@ impl Schemas {
         let mut waited = Duration::ZERO;
         loop {
             match self.registry.schema(id).await {
-                Ok(text) => {
-                    self.keep(id, &text);
-                    return true;
-                }
+                Ok(text) if self.keep(id, &text) => return true,
+                Ok(_) => tracing::error!(
+                    "over {MAX_SCHEMAS} schemas are in use; the partition waits for a restart"
+                ),
                 Err(RegistryError::UnknownId(_)) => {
                     if waited >= self.unknown_wait {
                         return false;
@@ -61,16 +61,17 @@ impl Schemas {
         }
     }
 
-    fn keep(&self, id: SchemaId, text: &str) {
+    /// `false` if there is no room: a schema that was forgotten would make a dead letter of a good record.
+    fn keep(&self, id: SchemaId, text: &str) -> bool {
+        let mut known = self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if known.len() >= MAX_SCHEMAS {
+            return false;
+        }
         let schema = match WriterSchema::parse(text) {
             Ok(schema) => Known::Schema(Arc::new(schema)),
             Err(error) => Known::Unusable(error.to_string().into()),
         };
-        let mut known = self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if known.len() >= MAX_SCHEMAS {
-            tracing::error!("over {MAX_SCHEMAS} schemas are in use; starting over");
-            known.clear();
-        }
         known.insert(id, schema);
+        true
     }
 }
