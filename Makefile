@@ -14,7 +14,7 @@ build: ## Build everything
 
 up: build ## Start Kafka, registry, ClickHouse and all services; Ctrl-C stops them
 	@# with a terminal the stack gets the Ctrl-C and make does not, so that make ends with the stack's own status
-	@if [ -t 0 ]; then set -m; fi; $(BIN)/sealtrail-local-stack up
+	@if [ -t 0 ]; then set -m; fi; $(BIN)/sealtrail-local-stack up; exit $$?
 
 up-detached: build ## The same in the background
 	@$(BIN)/sealtrail-local-stack up --detached
