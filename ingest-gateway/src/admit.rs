@@ -54,6 +54,10 @@ impl Admission {
     }
 
     pub fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        if !self.control.is_caught_up() {
+            // a 401 now would tell a good caller to give up
+            return Err(Problem::unavailable("the gateway is starting; see /readyz"));
+        }
         let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let caller = authenticate(&self.control.state(), &self.pepper, authorization)
             .map_err(|error| Problem::unauthorized(error.to_string()))?;

@@ -56,6 +56,11 @@ impl ControlFollower {
         self.state.load_full()
     }
 
+    /// Whether all that was in the topic at start is in the state; before that a key that is not there may exist.
+    pub fn is_caught_up(&self) -> bool {
+        *self.caught_up.borrow()
+    }
+
     /// Waits until all that was in the topic at start is in the state.
     pub async fn caught_up(&mut self) {
         if self.caught_up.wait_for(|done| *done).await.is_err() {

@@ -57,6 +57,12 @@ async fn killed_clickhouse_loses_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn killed_gateway_loses_and_doubles_nothing() {
+    let (stack, _turn) = stack().await;
+    kill_under_load(stack, "gateway");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rebuilt_window_knows_what_came_before() {
     let (stack, _turn) = stack().await;
     let tenant = Tenant::create(stack, "restart", "admin").await;
