@@ -97,6 +97,32 @@ proptest! {
     }
 }
 
+/// Every example in `examples/` is an event, comes back from its bytes, and is refused when cut anywhere.
+#[test]
+fn examples_are_events() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(dir).expect("the examples").filter_map(Result::ok) {
+        let name = entry.file_name();
+        let text = std::fs::read_to_string(entry.path()).expect("text");
+        let json = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name:?}: {e}"));
+        let surroundings = audit_event::json::Surroundings {
+            tenant_id: &"demo".parse().expect("a tenant"),
+            assigned_id: EventId(uuid::Uuid::nil()),
+            defaults_of: &crate::catalogue::defaults_of,
+        };
+        let event = audit_event::json::parse_event(&json, &surroundings)
+            .unwrap_or_else(|problem| panic!("{name:?}: {} {problem}", problem.pointer));
+        let value = encode(&event, ID).expect("encodes");
+        let datum = &value[wire::HEADER_BYTES..];
+        let schema = WriterSchema::own();
+        assert_eq!(schema.decode(datum).expect("decodes"), event, "{name:?}");
+        assert!((0..datum.len()).all(|end| schema.decode(&datum[..end]).is_err()), "{name:?}");
+        seen += 1;
+    }
+    assert!(seen >= 12, "{seen} examples");
+}
+
 #[test]
 fn trailing_bytes_are_refused() {
     let mut value = encode(&sample(), ID).expect("encodes");

@@ -23,6 +23,32 @@ fn import(stack: &Stack, tenant: &Tenant<'_>) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// A record that is no event is named with its file and place, the exit status says so, and the rest is in the trail.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_cannot_be_mapped_is_named() {
+    let stack = shared();
+    let tenant = Tenant::create(stack, "unmappable", "admin").await;
+    let good = json!({
+        "eventID": uuid::Uuid::now_v7(), "eventTime": "2026-11-02T10:00:00Z", "eventName": "GetObject",
+        "eventSource": "s3.amazonaws.com", "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::1:user/ada"},
+    });
+    let mut bad = good.clone();
+    bad["eventID"] = json!("seven");
+    let file = stack.dir.join("unmappable.json");
+    std::fs::write(&file, json!({"Records": [good, bad]}).to_string()).unwrap();
+    let mut command = Command::new(integration_tests::program("sealtrail"));
+    command
+        .args(["import", "cloudtrail"])
+        .arg(&file)
+        .envs(stack.vars())
+        .env("SEALTRAIL_API_KEY", &tenant.key);
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("unmappable.json: record 2: /eventID is not a uuid"), "{said}");
+    tenant.rows("events", 1).await;
+}
+
 /// Counts by group as `{"a": 1, …}`, out of SQL over HTTP.
 async fn by_sql(stack: &Stack, group: &str) -> Value {
     let query =

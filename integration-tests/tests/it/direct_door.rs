@@ -109,6 +109,31 @@ async fn a_row_rebuilds_the_exact_bytes_of_its_record() {
     }
 }
 
+/// The subject keeps every reader and every writer able to understand each other.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incompatible_schema_is_refused_by_the_registry() {
+    let stack = shared();
+    let url = format!("{}/subjects/audit.events.v1-value/versions", stack.var("SEALTRAIL_REGISTRY_URL"));
+    let register = |schema: String| {
+        let url = url.clone();
+        async move {
+            answer(reqwest::Client::new().post(url).json(&serde_json::json!({ "schema": schema }))).await
+        }
+    };
+    let own = schema_id(stack).await;
+    let (status, same) = register(avro::SCHEMA_TEXT.to_owned()).await;
+    assert_eq!((status.as_u16(), same["id"].as_u64()), (200, Some(u64::from(own.0))), "{same}");
+    let retyped = avro::SCHEMA_TEXT.replace(
+        r#""name": "message", "type": ["null", "string"]"#,
+        r#""name": "message", "type": ["null", "long"]"#,
+    );
+    let (status, refused) = register(retyped).await;
+    assert_eq!((status.as_u16(), refused["error_code"].as_u64()), (409, Some(409)), "{refused}");
+    let removed = avro::SCHEMA_TEXT
+        .replace(r#"{"name": "tenant_id", "type": "string""#, r#"{"name": "renamed", "type": "string""#);
+    assert_eq!(register(removed).await.0.as_u16(), 409, "a field without a default cannot go");
+}
+
 /// The last two fields are an empty map (0x00) and no signature (0x00); the map is given one entry in a block with its
 /// size in bytes, as some encoders do.
 fn respell_empty_map(value: &[u8]) -> Vec<u8> {

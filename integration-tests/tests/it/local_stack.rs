@@ -55,18 +55,46 @@ async fn a_stop_keeps_the_data_and_a_second_start_goes_on() {
     assert_eq!(sound, "0");
 }
 
-/// Without Java the broker is librdkafka's mock, which says that it forgets; events flow all the same.
-#[tokio::test(flavor = "multi_thread")]
-async fn without_java_a_mock_broker_steps_in_and_says_so() {
-    let bin = Options::default().dir().join("path-without-java");
+/// A tool that is missing while something has to be fetched: one line, and nothing left running.
+#[test]
+fn a_missing_tool_is_one_clear_line() {
+    let empty_cache = Options::default().dir().join("empty-cache");
+    let _none_yet = std::fs::remove_dir_all(&empty_cache);
+    std::fs::create_dir_all(&empty_cache).unwrap();
+    let bin = tools_only("path-without-npm", &["sh"]);
+    let options = Options {
+        name: "no-npm",
+        port_shift: 11_000,
+        settings: vec![("PATH", bin), ("XDG_CACHE_HOME", empty_cache.display().to_string())],
+        ..Options::default()
+    };
+    std::fs::create_dir_all(options.dir()).unwrap();
+    let (code, said) = stderr_of(options.command().spawn().unwrap());
+    assert_eq!(code, 1);
+    let complaint =
+        said.lines().find(|line| line.contains("npm is missing")).unwrap_or_else(|| panic!("{said}"));
+    assert!(complaint.contains("install it and try again"), "{complaint}");
+    assert_eq!(left_running(&options.dir()), Vec::<String>::new());
+}
+
+/// A directory for PATH with nothing but these tools.
+fn tools_only(name: &str, tools: &[&str]) -> String {
+    let bin = Options::default().dir().join(name);
     let _none_yet = std::fs::remove_dir_all(&bin);
     std::fs::create_dir_all(&bin).unwrap();
-    for tool in ["npm", "node", "tar", "gzip", "sh", "bash", "env"] {
+    for tool in tools {
         if let Some(path) = find(tool) {
             std::os::unix::fs::symlink(path, bin.join(tool)).unwrap();
         }
     }
-    let settings = vec![("PATH", bin.display().to_string())];
+    bin.display().to_string()
+}
+
+/// Without Java the broker is librdkafka's mock, which says that it forgets; events flow all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_java_a_mock_broker_steps_in_and_says_so() {
+    let bin = tools_only("path-without-java", &["npm", "node", "tar", "gzip", "sh", "bash", "env"]);
+    let settings = vec![("PATH", bin)];
     let stack = Stack::start(&Options {
         name: "no-java",
         port_shift: 13_000,

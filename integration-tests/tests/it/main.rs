@@ -6,6 +6,7 @@ mod cloudtrail;
 mod crashes;
 mod dedupe;
 mod direct_door;
+mod foreign_clients;
 mod local_stack;
 mod path_of_an_event;
 mod query_api;
