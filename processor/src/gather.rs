@@ -68,6 +68,11 @@ impl Gatherer {
                         is_known = schemas.fetch(id) => is_known,
                         () = ended.cancelled() => return Ok(Next::Ended),
                     };
+                    if !is_known && replayed_unknown.is_some() {
+                        // it was known when the range was judged: a registry that forgot it must not change a verdict
+                        tracing::error!(schema_id = %id, "the registry forgot a schema; the partition waits for it");
+                        continue;
+                    }
                     if !is_known && unknown.len() == MAX_UNKNOWN_SCHEMAS {
                         return Ok(gathered(&batch, records, unknown));
                     }

@@ -182,9 +182,19 @@ impl GroupHandler for Handler {
         let stopped = self.stopped.clone();
         self.runtime.spawn(async move {
             let (partition, abandon) = (assignment.partition, assignment.abandon.clone());
+            // a task of its own, so that a panic is noticed and does not wedge the partition unseen
+            let mut working = tokio::spawn(work(shared.clone(), assignment));
             let ended = tokio::select! {
-                ended = work(shared.clone(), assignment) => ended,
-                () = abandon.cancelled() => return,
+                biased;
+                () = abandon.cancelled() => return working.abort(),
+                ended = &mut working => ended,
+            };
+            let ended = match ended {
+                Ok(ended) => ended,
+                Err(panic) => {
+                    let _queued = fatal.try_send(anyhow!(panic).context(format!("partition {partition}")));
+                    return;
+                }
             };
             match ended {
                 Ok(()) => {}
@@ -192,8 +202,10 @@ impl GroupHandler for Handler {
                 Err(WorkerError::Fault(fault)) => {
                     tracing::error!(%partition, %fault, "partition stopped; the others go on");
                     let mut stopped = stopped.lock().unwrap_or_else(PoisonError::into_inner);
-                    stopped.insert(partition, fault.to_string());
-                    show_stopped(&stopped, &readiness, &shared);
+                    if !abandon.is_cancelled() {
+                        stopped.insert(partition, fault.to_string());
+                        show_stopped(&stopped, &readiness, &shared);
+                    }
                 }
                 Err(error) => {
                     // a full queue means that the stop is under way

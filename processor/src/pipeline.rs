@@ -11,13 +11,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use audit_event::{PartitionId, SchemaId, TrailId};
-use clickhouse_io::ClickHouse;
 use kafka_io::group::Record;
 use pipeline_core::batch::Range;
 use pipeline_core::batch_run::{Expected, RecordTable};
 use pipeline_core::dedupe::{BodyHasher, Window};
 use pipeline_core::verdict::{Rejection, Verdict};
 
+use crate::driver::Driver;
 use crate::stages::decode::{Decoded, decode};
 use crate::stages::dedupe::{BodyError, WantedBodies, dedupe, learn, wanted_bodies};
 use crate::stages::route::route;
@@ -28,7 +28,6 @@ pub struct Pipeline {
     pub trail: TrailId,
     pub partition: PartitionId,
     pub schemas: Arc<Schemas>,
-    pub engine: ClickHouse,
     pub hasher: BodyHasher,
     pub window: Window,
 }
@@ -47,10 +46,11 @@ impl Pipeline {
         range: Range,
         records: Vec<Record>,
         unknown_schemas: BTreeSet<SchemaId>,
+        driver: &Driver,
     ) -> Result<JudgedBatch, BodyError> {
         let (decoded, wanted) = tokio::task::block_in_place(|| self.decode_all(&records, &unknown_schemas));
         let place = (self.trail, self.partition);
-        learn(wanted, &mut self.window, &self.hasher, &self.engine, &self.schemas, place).await?;
+        learn(wanted, &mut self.window, &self.hasher, driver, &self.schemas, place).await?;
         let records = tokio::task::block_in_place(|| {
             let judged = records.into_iter().zip(decoded);
             judged.map(|(record, decoded)| self.verdict(record, decoded)).collect()

@@ -95,14 +95,8 @@ pub async fn work(shared: Arc<Shared>, assignment: Assignment) -> Result<(), Wor
     let start = assignment::decide(&shared.trail, &facts)?;
     let window = restore_window(&shared, &driver, partition, start.from()).await?;
     tracing::info!(%partition, ?start, window_records = window.len(), "partition begins");
-    let pipeline = Pipeline {
-        trail,
-        partition,
-        schemas: shared.schemas.clone(),
-        engine: shared.engine.clone(),
-        hasher: shared.hasher,
-        window,
-    };
+    let pipeline =
+        Pipeline { trail, partition, schemas: shared.schemas.clone(), hasher: shared.hasher, window };
     let mut worker = Worker {
         gatherer: Gatherer::new(records),
         tables_checked_at: Instant::now(),
@@ -222,7 +216,7 @@ impl Worker {
 
     async fn judge(&mut self, gathered: Gathered) -> Result<JudgedBatch, WorkerError> {
         let Gathered { range, records, unknown_schemas } = gathered;
-        Ok(self.pipeline.judge(range, records, unknown_schemas).await?)
+        Ok(self.pipeline.judge(range, records, unknown_schemas, &self.driver).await?)
     }
 
     async fn close(&mut self, batch: &JudgedBatch, run: BatchRun) -> Result<NextOffset, WorkerError> {

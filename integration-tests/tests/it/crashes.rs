@@ -79,6 +79,34 @@ async fn a_rebuilt_window_knows_what_came_before() {
     tenant.rows("events", 1).await;
 }
 
+/// A producer that sends everything again after a restart: each copy is compared with a body that the rebuilt window
+/// has to look up, many thousands in one batch.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_repeats_after_a_restart_is_deduplicated() {
+    const EVENTS: usize = 80_000;
+    let (stack, _turn) = stack().await;
+    let tenant = Tenant::create(stack, "repeats", "admin").await;
+    let events: Vec<_> = (0..EVENTS)
+        .map(|n| {
+            let mut event = event(n);
+            event["event_id"] = json!(uuid::Uuid::from_u128(n as u128));
+            event
+        })
+        .collect();
+    for batch in events.chunks(10_000) {
+        tenant.send(batch).await;
+    }
+    tenant.rows("events", EVENTS as u64).await;
+    stack.signal("processor", Signal::SIGSTOP);
+    for batch in events.chunks(10_000) {
+        tenant.send(batch).await;
+    }
+    stack.signal("processor", Signal::SIGKILL);
+    tenant.rows("duplicates", EVENTS as u64).await;
+    tenant.rows("events", EVENTS as u64).await;
+    tenant.rows("dead_letters", 0).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_does_not_answer_is_a_503_and_never_a_silent_drop() {
     let (stack, _turn) = stack().await;

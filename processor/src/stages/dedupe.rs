@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use ::schemas::wire;
 use audit_event::{EventId, Offset, PartitionId, TenantId, TrailId};
+use clickhouse_io::EngineError;
 use clickhouse_io::restore::StoredBody;
-use clickhouse_io::{ClickHouse, EngineError};
 use kafka_io::group::Record;
 use pipeline_core::dedupe::{BodyHasher, Candidate, DedupeVerdict, Window};
 use pipeline_core::verdict::{DeadLetterReason, Rejection, Verdict};
@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::decode::Decoded;
 use super::schemas::{Known, Schemas};
+use crate::driver::Driver;
 
 #[derive(Debug, Error)]
 pub enum BodyError {
@@ -61,21 +62,24 @@ pub fn wanted_bodies(window: &Window, record: &Record, decoded: &Decoded, wanted
     }
 }
 
-/// Reads the wanted bodies from ClickHouse and teaches them to the window.
+/// Offsets asked for in one query. They travel as one parameter, and ClickHouse takes 128 KiB of it.
+const BODIES_AT_ONCE: usize = 5_000;
+
+/// Reads the wanted bodies from ClickHouse and teaches them to the window. Waits for a ClickHouse that is away.
 pub async fn learn(
     wanted: WantedBodies,
     window: &mut Window,
     hasher: &BodyHasher,
-    engine: &ClickHouse,
+    driver: &Driver,
     schemas: &Schemas,
     (trail, partition): (TrailId, PartitionId),
 ) -> Result<(), BodyError> {
-    if wanted.is_empty() {
-        return Ok(());
-    }
     let offsets: Vec<_> = wanted.keys().copied().collect();
-    let mut bodies: BTreeMap<_, _> =
-        engine.stored_bodies(trail, partition, offsets).await?.into_iter().collect();
+    let mut bodies = BTreeMap::new();
+    for chunk in offsets.chunks(BODIES_AT_ONCE) {
+        let read = || driver.engine.stored_bodies(trail, partition, chunk.to_vec());
+        bodies.extend(driver.retrying(read).await?);
+    }
     for (first, (tenant_id, event_id)) in wanted {
         let body = bodies.remove(&first).ok_or(BodyError::Gone(first))?;
         let event = match body {

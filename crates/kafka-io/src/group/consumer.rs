@@ -88,8 +88,9 @@ fn session(
 ) -> Result<SessionEnd, GroupError> {
     let fence = consumer.context().clone();
     loop {
-        // taken in a statement of its own: abandon() needs the state too
-        let broken = fence.state().broken.take();
+        // read in a statement of its own: abandon() needs the state too. It stays set, so that nothing begins on this
+        // consumer while it is closed
+        let broken = fence.state().broken.clone();
         if let Some(reason) = broken {
             fence.abandon(&fence.partitions());
             return Ok(SessionEnd::Broken(reason));

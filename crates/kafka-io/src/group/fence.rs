@@ -202,6 +202,8 @@ impl ClientContext for Fence {
 impl ConsumerContext for Fence {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
+            // what comes to a consumer that is about to be thrown away is not begun
+            Rebalance::Assign(_) if self.state().broken.is_some() => {}
             Rebalance::Assign(assigned) => {
                 tracing::info!(partitions = ?numbers(assigned), "partitions assigned");
                 if let Err(error) = self.begin(consumer, assigned) {
@@ -221,6 +223,17 @@ impl ConsumerContext for Fence {
             Rebalance::Error(error) => {
                 self.state().broken.get_or_insert(format!("rebalance: {error}"));
             }
+        }
+    }
+
+    /// librdkafka keeps a pause beyond the assignment that it was made under: a partition that was paused when it went
+    /// away would come back and never be read.
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(assigned) = rebalance
+            && assigned.count() > 0
+            && let Err(error) = consumer.resume(assigned)
+        {
+            self.state().broken.get_or_insert(format!("resume: {error}"));
         }
     }
 }
