@@ -15,17 +15,18 @@ ROOT = Path(__file__).resolve().parent.parent
 ALLOWED = {
     "audit-event": set(),
     "pipeline-core": {"audit-event"},
+    "client-security": set(),
     "schemas": {"audit-event"},
-    "service-kit": set(),
-    "kafka-io": {"audit-event"},
-    "clickhouse-io": {"audit-event", "pipeline-core", "schemas"},
+    "service-kit": {"audit-event", "client-security"},
+    "kafka-io": {"audit-event", "client-security"},
+    "clickhouse-io": {"audit-event", "client-security", "pipeline-core", "schemas"},
     "ingest-gateway": {"audit-event", "schemas", "service-kit", "kafka-io"},
     "processor": {"audit-event", "pipeline-core", "schemas", "service-kit", "kafka-io", "clickhouse-io"},
     "query-api": {"audit-event", "schemas", "service-kit", "kafka-io", "clickhouse-io"},
-    "cli": {"audit-event", "schemas", "service-kit", "kafka-io", "clickhouse-io"},
-    "local-stack": set(),
-    "load-tests": set(),
-    "integration-tests": {"audit-event", "schemas", "clickhouse-io"},
+    "cli": {"audit-event", "client-security", "pipeline-core", "schemas", "service-kit", "kafka-io", "clickhouse-io"},
+    "local-stack": {"audit-event", "client-security", "schemas"},
+    "load-tests": {"client-security"},
+    "integration-tests": {"audit-event", "client-security", "schemas", "clickhouse-io"},
 }
 
 # Nothing that waits, tells the time or draws a number: the pure crates stay pure.

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use kafka_io::control::ControlFollower;
-use service_kit::Problem;
+use service_kit::{Problem, RequestContext};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::answer::too_large;
@@ -49,6 +49,12 @@ impl Admission {
         }
     }
 
+    /// Tells how many bytes of the room for bodies are free.
+    pub fn free_room(&self) -> impl Fn() -> usize + Send + Sync + use<> {
+        let bodies = self.bodies.clone();
+        move || bodies.available_permits() * MIB
+    }
+
     pub fn state(&self) -> Arc<ControlState> {
         self.control.state()
     }
@@ -61,6 +67,7 @@ impl Admission {
         let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let caller = authenticate(&self.control.state(), &self.pepper, authorization)
             .map_err(|error| Problem::unauthorized(error.to_string()))?;
+        RequestContext::log_tenant(&caller.tenant_id);
         if caller.role.may_write() {
             Ok(caller)
         } else {

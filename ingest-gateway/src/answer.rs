@@ -89,17 +89,22 @@ impl BatchResult {
     }
 }
 
-/// A fault in an event, as a problem.
-pub fn event_problem(problem: &EventProblem) -> Problem {
-    let base = match problem.kind {
-        ProblemKind::InvalidEvent => {
-            Problem::new(StatusCode::BAD_REQUEST, "invalid-event", "The event is not valid")
-        }
+/// A fault in an event, as a problem; the pointer is relative to what the caller sent.
+pub fn event_problem(problem: &EventProblem, pointer: String) -> Problem {
+    match problem.kind {
+        ProblemKind::InvalidEvent => invalid_event(problem.detail.clone(), pointer),
         ProblemKind::ForeignTenant => {
             Problem::new(StatusCode::FORBIDDEN, "foreign-tenant", "The event names another tenant")
+                .detail(problem.detail.clone())
+                .at(pointer)
         }
-    };
-    base.detail(problem.detail.clone()).at(problem.pointer.clone())
+    }
+}
+
+pub fn invalid_event(detail: impl Into<String>, pointer: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "invalid-event", "The event is not valid")
+        .detail(detail)
+        .at(pointer)
 }
 
 pub fn too_large(detail: String) -> Problem {

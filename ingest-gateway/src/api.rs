@@ -8,19 +8,19 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
-use serde_json::Value;
-use service_kit::Problem;
+use axum::{Extension, Json, Router};
+use service_kit::{Problem, RequestContext};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::admit::Admission;
-use crate::answer::{BatchResult, ItemResult, Status, not_json, unsupported_media};
+use crate::answer::{BatchResult, ItemResult, Status};
 use crate::config::Limits;
-use crate::intake::{self, Form, Reader};
-use crate::publish::Publisher;
+use crate::form::Form;
+use crate::intake::{self, Reader};
+use crate::publish::{Origin, Publisher};
 
 pub struct Gateway {
     pub publisher: Publisher,
@@ -66,7 +66,10 @@ pub fn router(gateway: Gateway) -> Router {
 #[utoipa::path(
     post,
     path = "/v1/events",
-    request_body(content = Value, description = "An event: required are event_type, occurred_at and actor.id"),
+    request_body(
+        description = "An event: required are event_type, occurred_at and actor.id. Or a CloudEvent whose data is the event, in structured or binary mode.",
+        content((Value = "application/json"), (Value = "application/cloudevents+json"))
+    ),
     params(("Idempotency-Key" = Option<String>, Header, description = "Events without an event_id get the same one again under the same key")),
     responses(
         (status = 202, description = "Accepted, or dropped by the tenant's policy", body = ItemResult),
@@ -83,21 +86,21 @@ pub fn router(gateway: Gateway) -> Router {
 async fn post_event(
     State(gateway): State<Arc<Gateway>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(context): Extension<RequestContext>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let caller = gateway.admission.authenticate(&headers)?;
-    if intake::form(&headers)? == Form::NdJson {
-        return Err(unsupported_media("send one event as application/json; NDJSON goes to /v1/events/batch"));
-    }
+    let form = Form::of(&headers)?;
     let schema_id = gateway.publisher.schema_id()?;
     let _room = gateway.admission.make_room(&headers)?;
     let body = intake::read_body(body, &gateway.limits).await?;
     gateway.admission.take_rate(&caller.tenant_id, 1)?;
-    let value: Value = serde_json::from_slice(&body).map_err(|error| not_json(error.to_string()))?;
     let control = gateway.admission.state();
-    let item = Reader::new(&caller, &control, &headers)?.read(0, Ok(&value));
-    let mut results = gateway.publisher.publish(vec![item], schema_id, peer).await;
+    let reader = Reader::new(&caller, &control, &headers, context.trace)?;
+    let item = reader.read_one(form, &headers, &body)?;
+    let origin = Origin::new(peer, context.correlation_id);
+    let mut results = gateway.publisher.publish(vec![item], schema_id, &origin).await;
     let Some(result) = results.pop() else { return Err(Problem::unavailable("no result")) };
     match (result.status, result.problem.clone()) {
         (Status::Rejected | Status::Unconfirmed, Some(problem)) => Err(problem),
@@ -109,7 +112,10 @@ async fn post_event(
 #[utoipa::path(
     post,
     path = "/v1/events/batch",
-    request_body(content = Vec<Value>, description = "Events as a JSON array; with application/x-ndjson one a line"),
+    request_body(
+        description = "Events as a JSON array, one a line, or as a JSON array of CloudEvents",
+        content((Vec<Value> = "application/json"), (String = "application/x-ndjson"), (Vec<Value> = "application/cloudevents-batch+json"))
+    ),
     params(("Idempotency-Key" = Option<String>, Header, description = "Events without an event_id get the same one again under the same key and place")),
     responses(
         (status = 202, description = "A result for each event", body = BatchResult),
@@ -127,24 +133,26 @@ async fn post_event(
 async fn post_batch(
     State(gateway): State<Arc<Gateway>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(context): Extension<RequestContext>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let caller = gateway.admission.authenticate(&headers)?;
-    let form = intake::form(&headers)?;
+    let form = Form::of(&headers)?;
     let schema_id = gateway.publisher.schema_id()?;
     let _room = gateway.admission.make_room(&headers)?;
     let body = intake::read_body(body, &gateway.limits).await?;
     let values = intake::batch_values(form, &body, &gateway.limits)?;
     gateway.admission.take_rate(&caller.tenant_id, values.len())?;
     let control = gateway.admission.state();
-    let reader = Reader::new(&caller, &control, &headers)?;
+    let reader = Reader::new(&caller, &control, &headers, context.trace)?;
     let items = values
         .into_iter()
         .enumerate()
-        .map(|(index, value)| reader.read(index, value.as_ref().map_err(Clone::clone)))
+        .map(|(index, value)| reader.read(index, form, value.as_ref().map_err(Clone::clone)))
         .collect();
-    let answer = BatchResult { results: gateway.publisher.publish(items, schema_id, peer).await };
+    let origin = Origin::new(peer, context.correlation_id);
+    let answer = BatchResult { results: gateway.publisher.publish(items, schema_id, &origin).await };
     let status = answer.status();
     let mut response = (status, Json(answer)).into_response();
     if status == StatusCode::SERVICE_UNAVAILABLE {

@@ -1,26 +1,37 @@
 //! The gateway's settings.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use kafka_io::KafkaConfig;
 use kafka_io::producer::ProducerConfig;
 use kafka_io::registry::RegistryConfig;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::Secret;
 use service_kit::config::{AdminConfig, HttpConfig, LogConfig};
+use service_kit::service::Settings;
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// How the service logs, on standard error.
     pub log: LogConfig,
+    /// The HTTP listener and its bounds.
     pub http: HttpConfig,
+    /// Where the service shows its health and metrics: `/healthz`, `/readyz`, `/metrics`.
     pub admin: AdminConfig,
+    /// How to reach Kafka.
     pub kafka: KafkaConfig,
+    /// The producer of events.
     pub producer: ProducerConfig,
+    /// The schema registry.
     pub registry: RegistryConfig,
+    /// What one request, and all of them together, may take.
     pub limits: Limits,
-    /// The secret under which API keys are hashed.
+    /// The secret under which API keys are hashed, at least 16 bytes. It or its file is required.
     pub pepper: Option<Secret>,
+    /// The file that holds the pepper.
     pub pepper_file: Option<PathBuf>,
 }
 
@@ -40,18 +51,37 @@ impl Default for Config {
     }
 }
 
+impl Settings for Config {
+    fn log(&self) -> &LogConfig {
+        &self.log
+    }
+
+    fn admin(&self) -> SocketAddr {
+        self.admin.listen
+    }
+}
+
 /// What one request, and all of them together, may take.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
+    /// The largest body of a request.
+    #[schemars(range(min = 1, max = 1_073_741_824))]
     pub max_body_bytes: usize,
+    /// The most events in one batch.
+    #[schemars(range(min = 1, max = 100_000), extend("unit" = "events"))]
     pub max_batch_events: usize,
     /// Bodies that are held at once; one more is refused.
+    #[schemars(range(min = 1, max = 65_536))]
     pub max_bodies_mib: usize,
     /// How long a client may take over its body.
+    #[schemars(range(min = 1, max = 600_000))]
     pub body_timeout_ms: u64,
-    /// Events that one tenant may send in a second, and how many at once after a pause.
+    /// Events that one tenant may send in a second.
+    #[schemars(range(min = 1, max = 1_000_000_000), extend("unit" = "events/s"))]
     pub tenant_events_per_s: u32,
+    /// Events that one tenant may send at once after a pause.
+    #[schemars(range(min = 1, max = 1_000_000_000), extend("unit" = "events"))]
     pub tenant_burst_events: u32,
 }
 

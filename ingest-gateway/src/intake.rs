@@ -1,53 +1,38 @@
-//! From a body to events: JSON or NDJSON, each item read on its own.
+//! From a body to events, each item read on its own.
 
 use std::time::Duration;
 
 use audit_event::control::ControlState;
 use audit_event::credential::Caller;
 use audit_event::json::{Surroundings, parse_event};
-use audit_event::{AuditEvent, EventId};
+use audit_event::{AuditEvent, EventId, TraceContext};
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use schemas::catalogue;
 use serde_json::Value;
 use service_kit::Problem;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::answer::{event_problem, not_json, too_large, unsupported_media};
+use crate::cloudevents::CloudEvent;
 use crate::config::Limits;
+use crate::form::Form;
+use crate::stable_id::stable_id;
 
 /// The longest `Idempotency-Key`, in bytes.
 const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 
+/// An event that will be produced, and the trace that it belongs to.
+pub struct Taken {
+    pub event: AuditEvent,
+    pub trace: Option<TraceContext>,
+}
+
 /// What an item of a request turned out to be.
 pub enum Item {
-    Event(Box<AuditEvent>),
+    Event(Box<Taken>),
     Dropped(EventId),
     Rejected(Option<EventId>, Problem),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    Json,
-    NdJson,
-}
-
-/// Reads the form out of the headers.
-pub fn form(headers: &HeaderMap) -> Result<Form, Problem> {
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return Err(unsupported_media("send the body without Content-Encoding"));
-    }
-    let content_type =
-        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match essence.as_str() {
-        "application/json" => Ok(Form::Json),
-        "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(Form::NdJson),
-        _ => {
-            Err(unsupported_media("send Content-Type: application/json, or application/x-ndjson for a batch"))
-        }
-    }
 }
 
 /// Reads the whole body, within its limits of size and time.
@@ -74,7 +59,7 @@ pub fn batch_values(
     limits: &Limits,
 ) -> Result<Vec<Result<Value, Problem>>, Problem> {
     let values: Vec<Result<Value, Problem>> = match form {
-        Form::Json => match serde_json::from_slice(body) {
+        Form::Json | Form::CloudEventBatch => match serde_json::from_slice(body) {
             Ok(Value::Array(items)) => items.into_iter().map(Ok).collect(),
             Ok(_) => {
                 return Err(not_json(
@@ -83,6 +68,11 @@ pub fn batch_values(
             }
             Err(error) => return Err(not_json(error.to_string())),
         },
+        Form::CloudEvent | Form::CloudEventBinary => {
+            return Err(unsupported_media(
+                "send one CloudEvent to /v1/events, or several as application/cloudevents-batch+json",
+            ));
+        }
         Form::NdJson => body
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.trim_ascii().is_empty())
@@ -101,6 +91,8 @@ pub struct Reader<'a> {
     pub caller: &'a Caller,
     pub control: &'a ControlState,
     pub idempotency_key: Option<&'a str>,
+    /// The request's own trace, for events that bring none.
+    pub trace: Option<TraceContext>,
 }
 
 impl<'a> Reader<'a> {
@@ -108,6 +100,7 @@ impl<'a> Reader<'a> {
         caller: &'a Caller,
         control: &'a ControlState,
         headers: &'a HeaderMap,
+        trace: Option<TraceContext>,
     ) -> Result<Self, Problem> {
         let idempotency_key = headers
             .get("idempotency-key")
@@ -122,31 +115,71 @@ impl<'a> Reader<'a> {
                 })
             })
             .transpose()?;
-        Ok(Self { caller, control, idempotency_key })
+        Ok(Self { caller, control, idempotency_key, trace })
     }
 
-    pub fn read(&self, index: usize, value: Result<&Value, Problem>) -> Item {
-        let value = match value {
-            Ok(value) => value,
-            Err(problem) => return Item::Rejected(None, problem),
-        };
+    /// Reads a request of one event.
+    pub fn read_one(&self, form: Form, headers: &HeaderMap, body: &[u8]) -> Result<Item, Problem> {
+        let parse = || serde_json::from_slice(body).map_err(|error| not_json(error.to_string()));
+        match form {
+            Form::Json | Form::CloudEvent => Ok(self.read(0, form, Ok(&parse()?))),
+            Form::CloudEventBinary => {
+                let data = if body.is_empty() { None } else { Some(parse()?) };
+                Ok(self.read_cloud_event(CloudEvent::binary(headers, data, &self.caller.tenant_id)))
+            }
+            Form::NdJson | Form::CloudEventBatch => {
+                Err(unsupported_media("send one event here; several go to /v1/events/batch"))
+            }
+        }
+    }
+
+    /// Reads an item of a request, which has been parsed or not.
+    pub fn read(&self, index: usize, form: Form, value: Result<&Value, Problem>) -> Item {
+        match (value, form) {
+            (Err(problem), _) => Item::Rejected(None, problem),
+            (Ok(value), Form::CloudEvent | Form::CloudEventBatch) => {
+                self.read_cloud_event(CloudEvent::structured(value, &self.caller.tenant_id))
+            }
+            (Ok(value), _) => {
+                self.read_event(value, self.assign_id(index), self.trace.clone(), str::to_owned)
+            }
+        }
+    }
+
+    fn read_cloud_event(&self, event: Result<CloudEvent, Problem>) -> Item {
+        match event {
+            Err(problem) => Item::Rejected(None, problem),
+            Ok(event) => {
+                let trace = event.trace.clone().or_else(|| self.trace.clone());
+                self.read_event(&event.event, event.assigned_id, trace, |pointer| event.pointer(pointer))
+            }
+        }
+    }
+
+    fn read_event(
+        &self,
+        value: &Value,
+        assigned_id: EventId,
+        trace: Option<TraceContext>,
+        pointer: impl Fn(&str) -> String,
+    ) -> Item {
         let surroundings = Surroundings {
             tenant_id: &self.caller.tenant_id,
-            assigned_id: self.assign_id(index),
+            assigned_id,
             defaults_of: &catalogue::defaults_of,
         };
         match parse_event(value, &surroundings) {
             Ok(event) => {
                 let level = self.control.level_of(&event.tenant_id);
                 if level.admits(event.operation, event.outcome) {
-                    Item::Event(Box::new(event))
+                    Item::Event(Box::new(Taken { event, trace }))
                 } else {
                     Item::Dropped(event.event_id)
                 }
             }
             Err(problem) => {
                 let event_id = value.get("event_id").and_then(|id| id.as_str()?.parse().ok());
-                Item::Rejected(event_id, event_problem(&problem))
+                Item::Rejected(event_id, event_problem(&problem, pointer(&problem.pointer)))
             }
         }
     }
@@ -154,17 +187,7 @@ impl<'a> Reader<'a> {
     /// A retry under the same `Idempotency-Key` gets the same id, and so the same partition, and is deduplicated.
     fn assign_id(&self, index: usize) -> EventId {
         let Some(key) = self.idempotency_key else { return EventId(Uuid::now_v7()) };
-        let mut hasher = Sha256::new();
-        for part in [self.caller.tenant_id.as_str().as_bytes(), key.as_bytes(), &(index as u64).to_be_bytes()]
-        {
-            // lengths first, so that no two lists of parts look alike
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part);
-        }
-        let digest: [u8; 32] = hasher.finalize().into();
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&digest[..16]);
-        EventId(Uuid::new_v8(bytes))
+        stable_id(&[self.caller.tenant_id.as_str().as_bytes(), key.as_bytes(), &(index as u64).to_be_bytes()])
     }
 }
 
@@ -175,7 +198,7 @@ mod tests {
     use super::*;
 
     fn reader<'a>(caller: &'a Caller, control: &'a ControlState, key: Option<&'a str>) -> Reader<'a> {
-        Reader { caller, control, idempotency_key: key }
+        Reader { caller, control, idempotency_key: key, trace: None }
     }
 
     fn caller() -> Caller {

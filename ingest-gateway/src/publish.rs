@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use audit_event::{AuditEvent, EventId, SchemaId};
+use audit_event::{CorrelationId, EventId, SchemaId, TraceContext};
 use kafka_io::headers;
 use kafka_io::producer::{Delivered, NewRecord, Pending, ProduceError, RecordProducer};
 use schemas::{EVENTS_TOPIC, MAX_RECORD_BYTES, avro};
@@ -11,7 +11,7 @@ use service_kit::Problem;
 use sha2::{Digest, Sha256};
 
 use crate::answer::{ItemResult, Status, too_large};
-use crate::intake::Item;
+use crate::intake::{Item, Taken};
 use crate::metrics::GatewayMetrics;
 use crate::prepare::Prepared;
 
@@ -19,6 +19,31 @@ pub struct Publisher {
     producer: Arc<RecordProducer>,
     prepared: Prepared,
     metrics: GatewayMetrics,
+}
+
+/// Where a request came from: what its records carry beside the datum.
+pub struct Origin {
+    peer: String,
+    correlation_id: CorrelationId,
+}
+
+impl Origin {
+    pub fn new(peer: SocketAddr, correlation_id: CorrelationId) -> Self {
+        Self { peer: peer.ip().to_string(), correlation_id }
+    }
+
+    fn headers<'a>(&'a self, trace: Option<&'a TraceContext>) -> Vec<(&'static str, &'a [u8])> {
+        let mut all = vec![
+            (headers::DOOR, headers::DOOR_HTTP.as_bytes()),
+            (headers::PEER, self.peer.as_bytes()),
+            (headers::CORRELATION_ID, self.correlation_id.as_str().as_bytes()),
+        ];
+        if let Some(trace) = trace {
+            all.push((headers::TRACEPARENT, trace.parent.as_str().as_bytes()));
+            all.extend(trace.state.as_ref().map(|state| (headers::TRACESTATE, state.as_bytes())));
+        }
+        all
+    }
 }
 
 /// A result that is there, or one that waits for the broker.
@@ -40,14 +65,13 @@ impl Publisher {
     }
 
     /// Produces all items and waits for the broker's answers, in the items' order.
-    pub async fn publish(&self, items: Vec<Item>, schema_id: SchemaId, peer: SocketAddr) -> Vec<ItemResult> {
+    pub async fn publish(&self, items: Vec<Item>, schema_id: SchemaId, origin: &Origin) -> Vec<ItemResult> {
         let _observed_when_dropped = self.metrics.publish_seconds.start_timer();
-        let peer = peer.ip().to_string();
         let outcomes: Vec<_> = items
             .into_iter()
             .enumerate()
             .map(|(index, item)| match item {
-                Item::Event(event) => self.produce(index, &event, schema_id, &peer),
+                Item::Event(taken) => self.produce(index, &taken, schema_id, origin),
                 Item::Dropped(event_id) => {
                     Outcome::Settled(ItemResult::of(index, Some(event_id), Status::DroppedByPolicy))
                 }
@@ -65,7 +89,8 @@ impl Publisher {
         results
     }
 
-    fn produce(&self, index: usize, event: &AuditEvent, schema_id: SchemaId, peer: &str) -> Outcome {
+    fn produce(&self, index: usize, taken: &Taken, schema_id: SchemaId, origin: &Origin) -> Outcome {
+        let event = &taken.event;
         let event_id = event.event_id;
         let value = match avro::encode(event, schema_id) {
             Ok(value) if value.len() <= MAX_RECORD_BYTES => value,
@@ -87,7 +112,7 @@ impl Publisher {
             topic: EVENTS_TOPIC,
             key: Some(key.as_bytes()),
             value: Some(&value),
-            headers: &[(headers::DOOR, headers::DOOR_HTTP.as_bytes()), (headers::PEER, peer.as_bytes())],
+            headers: &origin.headers(taken.trace.as_ref()),
         };
         match self.producer.enqueue(&record) {
             Ok(pending) => {

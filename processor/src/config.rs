@@ -1,26 +1,41 @@
 //! The processor's settings.
 
+use std::net::SocketAddr;
+
 use clickhouse_io::ClickHouseConfig;
 use kafka_io::KafkaConfig;
 use kafka_io::group::GroupConfig;
 use kafka_io::producer::ProducerConfig;
 use kafka_io::registry::RegistryConfig;
 use pipeline_core::batch::BatchLimits;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use service_kit::config::{AdminConfig, LogConfig};
+use service_kit::config::{AdminConfig, ConfigError, LogConfig};
+use service_kit::service::Settings;
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// How the service logs, on standard error.
     pub log: LogConfig,
+    /// Where the service shows its health and metrics: `/healthz`, `/readyz`, `/metrics`.
     pub admin: AdminConfig,
+    /// How to reach Kafka.
     pub kafka: KafkaConfig,
+    /// The consumer group: its bounds and times.
     pub group: GroupConfig,
+    /// The producer of the dead-letter topic.
     pub dead_letter_producer: ProducerConfig,
+    /// The schema registry.
     pub registry: RegistryConfig,
+    /// How to reach ClickHouse. The user needs `SELECT` and `INSERT` on the database, and `SELECT` on
+    /// `system.tables`, `system.columns` and `system.processes`.
     pub clickhouse: ClickHouseConfig,
+    /// When a batch closes: whichever comes first.
     pub batch: BatchConfig,
+    /// How long an insert may take, and how it is tried again.
     pub insert: InsertConfig,
+    /// When dead letters are a sign of something else.
     pub dead_letters: DeadLetterConfig,
 }
 
@@ -41,35 +56,43 @@ impl Default for Config {
     }
 }
 
-/// A block of more rows would be split by ClickHouse, and a split block is another insert.
-const MAX_BATCH_ROWS: usize = 500_000;
-const MAX_SECONDS: u64 = 3_600;
+impl Settings for Config {
+    fn log(&self) -> &LogConfig {
+        &self.log
+    }
 
-impl Config {
-    /// Refuses settings under which the promise could not be kept.
-    pub fn check(&self) -> anyhow::Result<()> {
-        let within = |name: &str, value: u64, least: u64, most: u64| {
-            anyhow::ensure!(
-                (least..=most).contains(&value),
-                "{name} is {value}, it must be {least} to {most}"
+    fn admin(&self) -> SocketAddr {
+        self.admin.listen
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let InsertConfig { retry_min_ms, retry_max_ms, .. } = self.insert;
+        if retry_min_ms > retry_max_ms {
+            let fault = format!(
+                "insert.retry_min_ms is {retry_min_ms}, more than insert.retry_max_ms ({retry_max_ms})"
             );
-            Ok(())
-        };
-        within("batch.max_batch_rows", self.batch.max_batch_rows as u64, 1, MAX_BATCH_ROWS as u64)?;
-        within("insert.deadline_s", self.insert.deadline_s, 1, MAX_SECONDS)?;
-        within("insert.max_execution_s", self.insert.max_execution_s, 1, MAX_SECONDS)?;
-        within("insert.retry_min_ms", self.insert.retry_min_ms, 1, self.insert.retry_max_ms)
+            return Err(ConfigError::Rule(fault));
+        }
+        Ok(())
     }
 }
 
 /// When a batch closes: whichever comes first.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchConfig {
+    /// A batch closes at so many records. A block of more rows would be split by ClickHouse, and a split block is
+    /// another insert.
+    #[schemars(range(min = 1, max = 500_000), extend("unit" = "records"))]
     pub max_batch_rows: usize,
+    /// A batch closes at so many bytes of records.
+    #[schemars(range(min = 1, max = 1_073_741_824))]
     pub max_batch_bytes: usize,
+    /// A batch closes so long after its first record.
+    #[schemars(range(min = 1, max = 60_000))]
     pub flush_interval_ms: u64,
     /// A closed batch that nothing follows is committed plainly after this time.
+    #[schemars(range(min = 0, max = 600_000))]
     pub idle_close_ms: u64,
 }
 
@@ -94,17 +117,23 @@ impl BatchConfig {
     }
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct InsertConfig {
     /// ClickHouse accepts an insert up to this long after its announcement.
+    #[schemars(range(min = 1, max = 3_600))]
     pub deadline_s: u64,
     /// ClickHouse ends an insert that runs longer. A batch with a doubt waits for both before it is read back.
+    #[schemars(range(min = 1, max = 3_600))]
     pub max_execution_s: u64,
-    /// The first and the longest pause between tries.
+    /// The first pause between tries; not more than `insert.retry_max_ms`.
+    #[schemars(range(min = 1, max = 600_000))]
     pub retry_min_ms: u64,
+    /// The longest pause between tries.
+    #[schemars(range(min = 1, max = 600_000))]
     pub retry_max_ms: u64,
     /// How often the tables' columns are compared again.
+    #[schemars(range(min = 1, max = 86_400_000))]
     pub check_tables_every_ms: u64,
 }
 
@@ -120,12 +149,14 @@ impl Default for InsertConfig {
     }
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeadLetterConfig {
     /// So many in a row on one partition stop the processor: then something else than the records is wrong.
+    #[schemars(range(min = 1, max = 1_000_000_000), extend("unit" = "records"))]
     pub max_in_a_row: u64,
     /// How long a schema id that the registry doesn't know is waited for.
+    #[schemars(range(min = 0, max = 3_600_000))]
     pub unknown_schema_wait_ms: u64,
 }
 

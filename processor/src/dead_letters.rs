@@ -7,11 +7,16 @@ use audit_event::TrailId;
 use kafka_io::group::Record;
 use kafka_io::producer::{NewRecord, ProduceError, RecordProducer};
 use pipeline_core::verdict::{Rejection, Verdict};
+use prometheus::IntCounter;
 use schemas::DEAD_LETTERS_TOPIC;
+use schemas::columns::RequestColumns;
 
 use crate::pipeline::JudgedBatch;
+use crate::sink::request_of;
 use crate::stages::decode::schema_id;
 
+/// Letters of a batch that get a line in the log each; the topic and the table hold all.
+const LOGGED: usize = 10;
 /// Letters that wait for their acknowledgement at once.
 const IN_FLIGHT: usize = 1_000;
 /// The wait before a letter that was not confirmed is sent again.
@@ -25,6 +30,7 @@ pub async fn publish(
     trail: TrailId,
     topic: &str,
     partition: i32,
+    retries: &IntCounter,
 ) {
     let mut letters: Vec<_> = batch
         .records
@@ -34,6 +40,7 @@ pub async fn publish(
             _ => None,
         })
         .collect();
+    log_first(&letters, partition);
     while !letters.is_empty() {
         let rest = letters.split_off(letters.len().min(IN_FLIGHT));
         let mut unconfirmed = Vec::new();
@@ -54,6 +61,7 @@ pub async fn publish(
                 }
                 Err(error) => {
                     tracing::warn!(%error, offset = %letter.0.offset, "dead letter not confirmed, sending again");
+                    retries.inc();
                     unconfirmed.push(letter);
                 }
             }
@@ -63,6 +71,17 @@ pub async fn publish(
         }
         unconfirmed.extend(rest);
         letters = unconfirmed;
+    }
+}
+
+fn log_first(letters: &[(&Record, &Rejection)], partition: i32) {
+    for (record, rejection) in letters.iter().take(LOGGED) {
+        let RequestColumns { traceparent, correlation_id } = request_of(record);
+        let (offset, reason) = (record.offset, rejection.reason.as_str());
+        tracing::warn!(partition, %offset, reason, correlation_id, traceparent, detail = rejection.detail, "dead letter");
+    }
+    if letters.len() > LOGGED {
+        tracing::warn!(partition, count = letters.len(), "dead letters of one batch; not each has its line");
     }
 }
 

@@ -13,12 +13,14 @@ use pipeline_core::RULES;
 use pipeline_core::announcement::{Announcement, Attempt, EngineSeconds};
 use pipeline_core::batch_run::{BatchFault, BatchRun, InsertOutcome, Missing, Step};
 use rand::Rng;
+use schemas::columns::Block;
 use thiserror::Error;
 
 use crate::config::InsertConfig;
 use crate::dead_letters;
 use crate::metrics::ProcessorMetrics;
 use crate::pipeline::JudgedBatch;
+use crate::progress;
 use crate::sink::{self, BlockError, Place};
 
 /// How long a landing is waited for beyond the times that ClickHouse was given: its clock counts whole seconds.
@@ -57,6 +59,7 @@ impl Driver {
     ) -> Result<NextOffset, DriveError> {
         let mut before = None;
         let began = self.metrics.batch_seconds.start_timer();
+        self.metrics.progress.batch_opened(place.partition, batch.range.least_received_at);
         loop {
             match run.next() {
                 Step::Announce(attempt) => {
@@ -70,6 +73,7 @@ impl Driver {
                             place.trail,
                             place.topic,
                             place.partition.0,
+                            &self.metrics.dead_letter_retries,
                         )
                         .await;
                     } else {
@@ -99,6 +103,7 @@ impl Driver {
                 Step::Close => {
                     began.observe_duration();
                     self.count(batch);
+                    self.metrics.progress.batch_closed(place.partition, batch.range.greatest_received_at);
                     return Ok(batch.range.to);
                 }
                 Step::Stop(fault) => return Err(fault.into()),
@@ -139,8 +144,8 @@ impl Driver {
             .records
             .into_iter()
             .map(|block| {
-                let (engine, terms) = (self.engine.clone(), terms.clone());
-                tokio::spawn(async move { engine.insert(block, &terms).await })
+                let (driver, terms) = (self.clone(), terms.clone());
+                tokio::spawn(async move { driver.send(block, &terms).await })
             })
             .collect();
         let mut failed = None;
@@ -151,7 +156,7 @@ impl Driver {
         if failed.is_none()
             && let Some(account) = blocks.account
         {
-            failed = self.engine.insert(account, &terms).await.err();
+            failed = self.send(account, &terms).await.err();
         }
         if let Some(error) = failed {
             return self.unsure(error);
@@ -165,6 +170,12 @@ impl Driver {
                 Ok(InsertOutcome::Unsure)
             }
         }
+    }
+
+    async fn send(&self, block: Block, terms: &InsertTerms) -> Result<(), EngineError> {
+        let seconds = self.metrics.insert_seconds.with_label_values(&[block.table.name]);
+        let _observed_when_dropped = seconds.start_timer();
+        self.engine.insert(block, terms).await
     }
 
     fn unsure(&self, error: EngineError) -> Result<InsertOutcome, DriveError> {
@@ -218,6 +229,9 @@ impl Driver {
     fn count(&self, batch: &JudgedBatch) {
         let account = sink::account(batch);
         self.metrics.batches.inc();
+        self.metrics.batch_records.observe(batch.records.len() as f64);
+        let delay = progress::seconds_between(batch.range.least_received_at, progress::now());
+        self.metrics.delay_seconds.observe(delay);
         self.metrics.records.with_label_values(&["events"]).inc_by(account.rows);
         self.metrics.records.with_label_values(&["duplicates"]).inc_by(account.duplicates);
         self.metrics.records.with_label_values(&["dead_letters"]).inc_by(account.dead_letters);

@@ -9,14 +9,14 @@ use audit_event::{Offset, PartitionId};
 use clickhouse_io::tables::TableFault;
 use clickhouse_io::{ClickHouse, ErrorKind};
 use kafka_io::control::ControlFollower;
-use kafka_io::group::{Assignment, GroupHandler};
+use kafka_io::group::{Assignment, GroupHandler, Incident};
 use kafka_io::producer::RecordProducer;
 use kafka_io::registry::SchemaRegistry;
 use kafka_io::topics::{self, TopicFault};
 use pipeline_core::dedupe::BodyHasher;
 use schemas::{CONTROL_TOPIC, EVENTS_TOPIC};
 use service_kit::metrics::Metrics;
-use service_kit::{Readiness, Shutdown, secret};
+use service_kit::{Readiness, Shutdown};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -73,12 +73,8 @@ async fn prepare(
     metrics: &Metrics,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Option<Shared>> {
-    let password = secret::resolve(
-        "clickhouse.password",
-        config.clickhouse.password.clone().map(service_kit::Secret::new).as_ref(),
-        config.clickhouse.password_file.as_ref(),
-    )?;
-    let engine = ClickHouse::new(&config.clickhouse, password.as_ref().map(service_kit::Secret::expose));
+    let metrics = ProcessorMetrics::new(metrics);
+    let engine = ClickHouse::new(&config.clickhouse)?;
     let Some(trail) = wait_for_trail(config, readiness, shutdown).await? else { return Ok(None) };
     if !wait_for_tables(&engine, readiness, shutdown).await? {
         return Ok(None);
@@ -89,10 +85,11 @@ async fn prepare(
         schemas: Arc::new(Schemas::new(
             SchemaRegistry::new(&config.registry)?,
             Duration::from_millis(config.dead_letters.unknown_schema_wait_ms),
+            metrics.registry_retries.clone(),
         )),
         dead_letters: Arc::new(RecordProducer::new(&config.kafka, &config.dead_letter_producer)?),
         hasher: BodyHasher::new(rand::random()),
-        metrics: ProcessorMetrics::new(metrics),
+        metrics,
         config: config.clone(),
     }))
 }
@@ -162,8 +159,7 @@ struct Handler {
 /// Partitions of this process that stopped for a fault, and why.
 type StoppedPartitions = Arc<Mutex<BTreeMap<PartitionId, String>>>;
 
-fn show_stopped(stopped: &BTreeMap<PartitionId, String>, readiness: &Readiness, shared: &Shared) {
-    shared.metrics.stopped_partitions.set(i64::try_from(stopped.len()).unwrap_or(i64::MAX));
+fn show_stopped(stopped: &BTreeMap<PartitionId, String>, readiness: &Readiness) {
     match stopped.iter().next() {
         None => readiness.ready(ASSIGNMENT),
         Some((partition, fault)) => {
@@ -180,6 +176,7 @@ impl GroupHandler for Handler {
     fn assigned(&self, assignment: Assignment) {
         let (shared, fatal, readiness) = (self.shared.clone(), self.fatal.clone(), self.readiness.clone());
         let stopped = self.stopped.clone();
+        shared.metrics.progress.begin(assignment.partition);
         self.runtime.spawn(async move {
             let (partition, abandon) = (assignment.partition, assignment.abandon.clone());
             // a task of its own, so that a panic is noticed and does not wedge the partition unseen
@@ -204,7 +201,8 @@ impl GroupHandler for Handler {
                     let mut stopped = stopped.lock().unwrap_or_else(PoisonError::into_inner);
                     if !abandon.is_cancelled() {
                         stopped.insert(partition, fault.to_string());
-                        show_stopped(&stopped, &readiness, &shared);
+                        shared.metrics.progress.stopped(partition);
+                        show_stopped(&stopped, &readiness);
                     }
                 }
                 Err(error) => {
@@ -217,12 +215,24 @@ impl GroupHandler for Handler {
 
     fn owned(&self, partitions: &[PartitionId]) {
         self.shared.metrics.assigned_partitions.set(i64::try_from(partitions.len()).unwrap_or(i64::MAX));
+        self.shared.metrics.assignment_changes.inc();
+        self.shared.metrics.progress.keep(partitions);
         let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
         stopped.retain(|partition, _| partitions.contains(partition));
-        show_stopped(&stopped, &self.readiness, &self.shared);
+        show_stopped(&stopped, &self.readiness);
     }
 
     fn lag(&self, partition: PartitionId, records: i64) {
-        self.shared.metrics.lag_records.with_label_values(&[&partition.to_string()]).set(records);
+        self.shared.metrics.progress.lag(partition, records);
+    }
+
+    fn incident(&self, incident: Incident) {
+        let metrics = &self.shared.metrics;
+        match incident {
+            Incident::Paused(partition) => metrics.progress.paused(partition, true),
+            Incident::Resumed(partition) => metrics.progress.paused(partition, false),
+            Incident::CommitFailed => metrics.commit_failures.inc(),
+            Incident::ConsumerReplaced => metrics.consumer_restarts.inc(),
+        }
     }
 }

@@ -1,8 +1,158 @@
 //! The processor's metrics: a closed list. Labels are partitions, tables and reasons of closed lists, never a tenant's
 //! text.
 
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
-use service_kit::metrics::Metrics;
+use pipeline_core::verdict::DeadLetterReason;
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
+use service_kit::metrics::{BATCH_SIZES, Label, Metric, Metrics, SECONDS};
+
+use crate::progress::Progress;
+
+const REASONS: [&str; DeadLetterReason::ALL.len()] = {
+    let mut names = [""; DeadLetterReason::ALL.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = DeadLetterReason::ALL[at].as_str();
+        at += 1;
+    }
+    names
+};
+const PARTITION: &[Label] = &[Label::from("partition", "the partitions that are assigned to this process")];
+/// Buckets for times that an outage makes long, in seconds.
+const DELAYS: &[f64] =
+    &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0];
+
+/// All of them, beside those of every service.
+pub const LIST: &[Metric] = &[
+    Metric::counter(
+        "sealtrail_processor_records_total",
+        "records",
+        "Records of closed batches, by the table that they went to.",
+    )
+    .labels(&[Label::of("table", &["events", "duplicates", "dead_letters"])]),
+    Metric::counter(
+        "sealtrail_processor_dead_letters_total",
+        "records",
+        "Dead letters of closed batches, by reason.",
+    )
+    .labels(&[Label::of("reason", &REASONS)]),
+    Metric::counter(
+        "sealtrail_processor_gaps_total",
+        "offsets",
+        "Offsets of closed batches that hold no record, such as transaction markers.",
+    ),
+    Metric::counter("sealtrail_processor_batches_total", "batches", "Closed batches."),
+    Metric::histogram(
+        "sealtrail_processor_batch_records",
+        "records",
+        BATCH_SIZES,
+        "Records of a closed batch.",
+    ),
+    Metric::histogram(
+        "sealtrail_processor_batch_seconds",
+        "seconds",
+        SECONDS,
+        "From a batch's announcement to its close.",
+    ),
+    Metric::histogram(
+        "sealtrail_processor_delay_seconds",
+        "seconds",
+        DELAYS,
+        "From the time at which Kafka took a batch's oldest record to the batch's close, when its rows can be read.",
+    ),
+    Metric::histogram(
+        "sealtrail_processor_insert_seconds",
+        "seconds",
+        SECONDS,
+        "From the sending of a block to ClickHouse's answer, by table; failed inserts included.",
+    )
+    .labels(&[Label::of("table", &["events", "duplicates", "dead_letters", "event_batches"])]),
+    Metric::counter(
+        "sealtrail_processor_unsure_inserts_total",
+        "batches",
+        "Batches whose inserts were not all answered with success at the first send.",
+    ),
+    Metric::counter(
+        "sealtrail_processor_read_backs_total",
+        "times",
+        "Times that a range was read back from ClickHouse.",
+    ),
+    Metric::counter(
+        "sealtrail_processor_second_attempts_total",
+        "times",
+        "Times that rows were found missing and inserted again.",
+    ),
+    Metric::counter(
+        "sealtrail_processor_retries_total",
+        "calls",
+        "Calls to ClickHouse that failed and were tried again.",
+    ),
+    Metric::counter(
+        "sealtrail_processor_registry_retries_total",
+        "calls",
+        "Schemas that could not be fetched, so that the partition waits and tries again.",
+    ),
+    Metric::counter(
+        "sealtrail_processor_dead_letter_retries_total",
+        "records",
+        "Dead letters whose topic did not confirm them, so that they are sent again.",
+    ),
+    Metric::counter(
+        "sealtrail_processor_commit_failures_total",
+        "commits",
+        "Commits that failed or were not answered; each ends all assignments of the process.",
+    ),
+    Metric::counter(
+        "sealtrail_processor_consumer_restarts_total",
+        "consumers",
+        "Consumers that were thrown away, after a commit without answer or a lost assignment.",
+    ),
+    Metric::counter(
+        "sealtrail_processor_assignment_changes_total",
+        "changes",
+        "Times that partitions came or went.",
+    ),
+    Metric::gauge(
+        "sealtrail_processor_assigned_partitions",
+        "partitions",
+        "Partitions assigned to this process.",
+    ),
+    Metric::gauge(
+        "sealtrail_processor_lag_records",
+        "records",
+        "Records between the committed offset and the end of the partition.",
+    )
+    .labels(PARTITION),
+    Metric::gauge(
+        "sealtrail_processor_lag_seconds",
+        "seconds",
+        "Age of the oldest record that is not in a closed batch; 0 if there is none.",
+    )
+    .labels(PARTITION),
+    Metric::gauge(
+        "sealtrail_processor_dedupe_window_records",
+        "records",
+        "Records that the dedupe window of the partition remembers.",
+    )
+    .labels(PARTITION),
+    Metric::gauge(
+        "sealtrail_processor_dedupe_window_bytes",
+        "bytes",
+        "About how much memory the dedupe window of the partition takes.",
+    )
+    .labels(PARTITION),
+    Metric::gauge(
+        "sealtrail_processor_partition_paused",
+        "0 or 1",
+        "Whether the partition is not fetched because its worker is behind.",
+    )
+    .labels(PARTITION),
+    Metric::gauge(
+        "sealtrail_processor_partition_stopped",
+        "0 or 1",
+        "Whether the partition stopped for a fault that no retry mends; /readyz says which.",
+    )
+    .labels(PARTITION),
+];
 
 #[derive(Clone)]
 pub struct ProcessorMetrics {
@@ -10,71 +160,61 @@ pub struct ProcessorMetrics {
     pub dead_letters: IntCounterVec,
     pub gaps: IntCounter,
     pub batches: IntCounter,
+    pub batch_records: Histogram,
     pub batch_seconds: Histogram,
+    pub delay_seconds: Histogram,
+    pub insert_seconds: HistogramVec,
     pub unsure_inserts: IntCounter,
     pub read_backs: IntCounter,
     pub second_attempts: IntCounter,
     pub retries: IntCounter,
-    pub lag_records: IntGaugeVec,
-    pub window_records: IntGaugeVec,
+    pub registry_retries: IntCounter,
+    pub dead_letter_retries: IntCounter,
+    pub commit_failures: IntCounter,
+    pub consumer_restarts: IntCounter,
+    pub assignment_changes: IntCounter,
     pub assigned_partitions: IntGauge,
-    pub stopped_partitions: IntGauge,
+    pub progress: Progress,
 }
 
 impl ProcessorMetrics {
     pub fn new(metrics: &Metrics) -> Self {
         Self {
-            records: metrics.counters(
-                "sealtrail_processor_records_total",
-                "Records of closed batches, by the table that they went to.",
-                &["table"],
-            ),
-            dead_letters: metrics.counters(
-                "sealtrail_processor_dead_letters_total",
-                "Dead letters of closed batches, by reason.",
-                &["reason"],
-            ),
-            gaps: metrics.counter(
-                "sealtrail_processor_gaps_total",
-                "Offsets of closed batches that hold no record, such as transaction markers.",
-            ),
-            batches: metrics.counter("sealtrail_processor_batches_total", "Closed batches."),
-            batch_seconds: metrics.seconds(
-                "sealtrail_processor_batch_seconds",
-                "From a batch's announcement to its close, in seconds.",
-            ),
-            unsure_inserts: metrics.counter(
-                "sealtrail_processor_unsure_inserts_total",
-                "Batches whose inserts were not all answered with success at the first send.",
-            ),
-            read_backs: metrics.counter(
-                "sealtrail_processor_read_backs_total",
-                "Times that a range was read back from ClickHouse.",
-            ),
-            second_attempts: metrics.counter(
-                "sealtrail_processor_second_attempts_total",
-                "Times that rows were found missing and inserted again.",
-            ),
-            retries: metrics.counter(
-                "sealtrail_processor_retries_total",
-                "Calls to ClickHouse that failed and were tried again.",
-            ),
-            lag_records: metrics.gauges(
-                "sealtrail_processor_lag_records",
-                "Records between the committed offset and the end of the partition.",
-                &["partition"],
-            ),
-            window_records: metrics.gauges(
-                "sealtrail_processor_dedupe_window_records",
-                "Records that the dedupe window of the partition remembers.",
-                &["partition"],
-            ),
-            assigned_partitions: metrics
-                .gauge("sealtrail_processor_assigned_partitions", "Partitions assigned to this process."),
-            stopped_partitions: metrics.gauge(
-                "sealtrail_processor_stopped_partitions",
-                "Partitions that stopped for a fault that no retry mends.",
-            ),
+            records: metrics.counters("sealtrail_processor_records_total"),
+            dead_letters: metrics.counters("sealtrail_processor_dead_letters_total"),
+            gaps: metrics.counter("sealtrail_processor_gaps_total"),
+            batches: metrics.counter("sealtrail_processor_batches_total"),
+            batch_records: metrics.histogram("sealtrail_processor_batch_records"),
+            batch_seconds: metrics.histogram("sealtrail_processor_batch_seconds"),
+            delay_seconds: metrics.histogram("sealtrail_processor_delay_seconds"),
+            insert_seconds: metrics.histograms("sealtrail_processor_insert_seconds"),
+            unsure_inserts: metrics.counter("sealtrail_processor_unsure_inserts_total"),
+            read_backs: metrics.counter("sealtrail_processor_read_backs_total"),
+            second_attempts: metrics.counter("sealtrail_processor_second_attempts_total"),
+            retries: metrics.counter("sealtrail_processor_retries_total"),
+            registry_retries: metrics.counter("sealtrail_processor_registry_retries_total"),
+            dead_letter_retries: metrics.counter("sealtrail_processor_dead_letter_retries_total"),
+            commit_failures: metrics.counter("sealtrail_processor_commit_failures_total"),
+            consumer_restarts: metrics.counter("sealtrail_processor_consumer_restarts_total"),
+            assignment_changes: metrics.counter("sealtrail_processor_assignment_changes_total"),
+            assigned_partitions: metrics.gauge("sealtrail_processor_assigned_partitions"),
+            progress: Progress::shown_by(metrics),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_of_the_list_is_made() {
+        let metrics = Metrics::of("test", "1.0.0", LIST);
+        let made = ProcessorMetrics::new(&metrics);
+        made.progress.begin(audit_event::PartitionId(3));
+        let text = metrics.render();
+        for metric in LIST {
+            assert!(text.contains(&format!("# TYPE {} ", metric.name)), "{} in {text}", metric.name);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From verdicts to blocks: what a batch, or what is missing of it, looks like as inserts.
 
-use audit_event::{PartitionId, TrailId};
+use audit_event::{CorrelationId, PartitionId, TraceParent, TrailId};
 use clickhouse_io::read_back::Account;
 use kafka_io::group::Record;
 use pipeline_core::RULES;
@@ -10,7 +10,7 @@ use pipeline_core::verdict::{Rejection, Verdict};
 use schemas::avro;
 use schemas::columns::{
     Block, DeadLetterRow, DeadLettersColumns, DuplicateRow, DuplicatesColumns, EventBatchRow, EventRow,
-    EventsColumns, Position, event_batches_block, representable,
+    EventsColumns, Position, RequestColumns, event_batches_block, representable,
 };
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -126,6 +126,7 @@ impl Columns {
             schema_id: decoded.schema_id,
             raw_record: if is_rebuilt { &[] } else { value },
             flags: &flags,
+            request: request_of(record),
         });
         Ok(())
     }
@@ -141,6 +142,7 @@ impl Columns {
             key: record.key.as_deref(),
             value: record.value.as_deref(),
             headers: &record.headers,
+            request: request_of(record),
         });
     }
 
@@ -177,6 +179,16 @@ fn account_block(batch: &JudgedBatch, attempt: Attempt, place: &Place<'_>) -> Re
         attempt: attempt.0,
     };
     event_batches_block(&row).map_err(|e| BlockError(e.to_string()))
+}
+
+/// The request that brought the record. Anybody may write these headers, so what is not of their form counts as absent.
+pub fn request_of(record: &Record) -> RequestColumns<'_> {
+    let traceparent = header(record, kafka_io::headers::TRACEPARENT);
+    let correlation_id = header(record, kafka_io::headers::CORRELATION_ID);
+    RequestColumns {
+        traceparent: traceparent.and_then(|text| TraceParent::known_part(text).ok()).unwrap_or_default(),
+        correlation_id: correlation_id.filter(|id| id.parse::<CorrelationId>().is_ok()).unwrap_or_default(),
+    }
 }
 
 /// A header's text; what a foreign producer wrote there in another encoding counts as absent.

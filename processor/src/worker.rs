@@ -94,6 +94,7 @@ pub async fn work(shared: Arc<Shared>, assignment: Assignment) -> Result<(), Wor
     let facts = Facts { partition, commit, last_batch, has_rows, log_start, high_watermark };
     let start = assignment::decide(&shared.trail, &facts)?;
     let window = restore_window(&shared, &driver, partition, start.from()).await?;
+    shared.metrics.progress.window(partition, &window);
     tracing::info!(%partition, ?start, window_records = window.len(), "partition begins");
     let pipeline =
         Pipeline { trail, partition, schemas: shared.schemas.clone(), hasher: shared.hasher, window };
@@ -226,9 +227,7 @@ impl Worker {
             partition: self.pipeline.partition,
         };
         let next = self.driver.drive(batch, run, place).await?;
-        let partition = self.pipeline.partition.to_string();
-        let remembered = i64::try_from(self.pipeline.window.len()).unwrap_or(i64::MAX);
-        self.shared.metrics.window_records.with_label_values(&[&partition]).set(remembered);
+        self.shared.metrics.progress.window(self.pipeline.partition, &self.pipeline.window);
         Ok(next)
     }
 

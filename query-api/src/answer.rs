@@ -16,6 +16,9 @@ pub struct EventAnswer {
     pub seal: Seal,
     pub flags: Vec<String>,
     pub door: String,
+    /// The request that brought it, where one is known.
+    pub traceparent: Option<String>,
+    pub correlation_id: Option<String>,
 }
 
 /// How far the seal of a record is.
@@ -45,9 +48,16 @@ impl EventAnswer {
             seal: Seal::Received,
             flags: row.flags.clone(),
             door: row.door.clone(),
+            traceparent: known(&row.traceparent),
+            correlation_id: known(&row.correlation_id),
             event: row.into_event()?,
         })
     }
+}
+
+/// An empty column says nothing.
+fn known(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 #[cfg(test)]
@@ -88,6 +98,8 @@ pub mod tests {
             seal: Seal::Received,
             flags: vec!["unknown_event_type".to_owned()],
             door: "http".to_owned(),
+            traceparent: None,
+            correlation_id: known("a-1"),
         }
     }
 
@@ -99,6 +111,7 @@ pub mod tests {
         assert_eq!(json["actor"]["type"], "user");
         assert_eq!(json["seal"], "received");
         assert_eq!(json["kafka_offset"], 42);
-        assert!(json["message"].is_null());
+        assert!(json["message"].is_null() && json["traceparent"].is_null());
+        assert_eq!(json["correlation_id"], "a-1");
     }
 }

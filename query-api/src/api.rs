@@ -8,14 +8,15 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Extension, Json, Router, middleware};
-use service_kit::Problem;
+use service_kit::{Problem, requests};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::{EventAnswer, EventPage};
 use crate::auth::{self, Gate, Tenant};
-use crate::observe::{self, QueryMetrics};
+use crate::metrics::QueryMetrics;
+use crate::observe;
 use crate::openapi::{self, Problems, SearchParameters, StatsParameters};
 use crate::parameters::Parameters;
 use crate::search::{self, Search};
@@ -39,7 +40,8 @@ pub fn router(api: Api, metrics: QueryMetrics, admin: Router) -> Router {
         .route("/openapi.json", get(async move || Json(document.as_ref().clone())))
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(metrics, observe::observe))
+        .layer(middleware::from_fn_with_state(metrics.answer_bytes, observe::observe))
+        .layer(middleware::from_fn_with_state(metrics.requests, requests::observe))
         .merge(admin.method_not_allowed_fallback(wrong_method))
 }
 

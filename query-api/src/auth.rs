@@ -9,12 +9,12 @@ use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use kafka_io::control::ControlFollower;
-use service_kit::{Problem, Readiness};
+use service_kit::{Problem, Readiness, RequestContext};
 use thiserror::Error;
 
 use crate::starting::{self, CONTROL};
 
-/// The tenant of an authenticated caller; in a request's extensions for the handlers, in the answer's for the log.
+/// The tenant of an authenticated caller; in a request's extensions for the handlers.
 #[derive(Debug, Clone)]
 pub struct Tenant(pub TenantId);
 
@@ -70,10 +70,9 @@ fn tenant_of_reader(caller: Caller) -> Result<Tenant, GateFault> {
 pub async fn require_reader(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
     match gate.admit(request.headers()) {
         Ok(tenant) => {
-            request.extensions_mut().insert(tenant.clone());
-            let mut response = next.run(request).await;
-            response.extensions_mut().insert(tenant);
-            response
+            RequestContext::log_tenant(&tenant.0);
+            request.extensions_mut().insert(tenant);
+            next.run(request).await
         }
         Err(fault) => Problem::from(fault).into_response(),
     }

@@ -1,29 +1,38 @@
 //! The query API's settings.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clickhouse_io::ClickHouseConfig;
 use kafka_io::KafkaConfig;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::Secret;
 use service_kit::config::{AdminConfig, HttpConfig, LogConfig};
-use thiserror::Error;
+use service_kit::service::Settings;
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// How the service logs, on standard error.
     pub log: LogConfig,
+    /// The HTTP listener and its bounds.
     pub http: HttpConfig,
+    /// Where the service shows its health and metrics: `/healthz`, `/readyz`, `/metrics`.
     pub admin: AdminConfig,
-    /// Where the control topic is.
+    /// How to reach Kafka: the control topic is read there. `kafka.topic_check` is not used.
     pub kafka: KafkaConfig,
+    /// How to reach ClickHouse. The user needs `SELECT` on the database, `system.tables` and `system.columns`.
     pub clickhouse: ClickHouseConfig,
-    /// The secret under which API keys are hashed; or the file that holds it.
+    /// The secret under which API keys are hashed, at least 16 bytes; the gateway's. It or its file is required.
     pub pepper: Option<Secret>,
+    /// The file that holds the pepper.
     pub pepper_file: Option<PathBuf>,
     /// ClickHouse refuses an answer that is larger.
+    #[schemars(range(min = 1, max = 17_179_869_184_u64))]
     pub max_result_bytes: u64,
-    /// A query more waits for a slot, and is answered 503 when none is free in time.
+    /// A query more waits two seconds for a slot, and is answered 503 when none is free in time.
+    #[schemars(range(min = 1, max = 10_000), extend("unit" = "queries"))]
     pub max_concurrent_queries: usize,
 }
 
@@ -43,22 +52,13 @@ impl Default for Config {
     }
 }
 
-#[derive(Debug, Error)]
-#[error("{setting} must be at least 1")]
-pub struct ZeroSetting {
-    setting: &'static str,
-}
+impl Settings for Config {
+    fn log(&self) -> &LogConfig {
+        &self.log
+    }
 
-impl Config {
-    /// ClickHouse reads 0 bytes as "no limit", and without a slot nothing is ever answered.
-    pub fn check(&self) -> Result<(), ZeroSetting> {
-        if self.max_result_bytes == 0 {
-            return Err(ZeroSetting { setting: "max_result_bytes" });
-        }
-        if self.max_concurrent_queries == 0 {
-            return Err(ZeroSetting { setting: "max_concurrent_queries" });
-        }
-        Ok(())
+    fn admin(&self) -> SocketAddr {
+        self.admin.listen
     }
 }
 
@@ -71,14 +71,15 @@ mod tests {
     fn defaults_load_and_zero_is_refused() {
         let flags = |settings: &[&str]| CommonFlags {
             config: None,
-            settings: settings.iter().map(|s| (*s).to_owned()).collect(),
+            set: settings.iter().map(|s| (*s).to_owned()).collect(),
         };
         let config: Config =
             load("QUERY_API_TEST", &flags(&["pepper=0123456789abcdef-pepper"])).expect("loads");
-        config.check().expect("the defaults are fine");
         assert_eq!(config.http.listen.port(), 8081);
         assert!(!format!("{config:?}").contains("abcdef"), "a pepper is not printed");
-        let config: Config = load("QUERY_API_TEST", &flags(&["max_concurrent_queries=0"])).expect("loads");
-        assert!(config.check().is_err());
+        for zero in ["max_concurrent_queries=0", "max_result_bytes=0"] {
+            // ClickHouse reads 0 bytes as "no limit", and without a slot nothing is ever answered
+            assert!(load::<Config>("QUERY_API_TEST", &flags(&[zero])).is_err(), "{zero}");
+        }
     }
 }

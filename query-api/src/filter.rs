@@ -27,6 +27,16 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter { name: "outcome", form: Form::OneOf(Outcome::SYMBOLS), about: "How it ended." },
     Parameter { name: "severity", form: Form::OneOf(Severity::SYMBOLS), about: "How much it matters." },
     Parameter {
+        name: "trace_id",
+        form: Form::Text,
+        about: "Events of this W3C trace, by their own `trace` or by the request that brought them.",
+    },
+    Parameter {
+        name: "correlation_id",
+        form: Form::Text,
+        about: "Events of the request that was answered with this X-Correlation-Id.",
+    },
+    Parameter {
         name: "q",
         form: Form::Text,
         about: "Full text: all these words, as they are written, stand in the message, or all in the target ids, or \
@@ -46,6 +56,8 @@ pub struct Filter {
     operation: Option<Operation>,
     outcome: Option<Outcome>,
     severity: Option<Severity>,
+    trace_id: Option<String>,
+    correlation_id: Option<String>,
     words: Option<String>,
 }
 
@@ -63,6 +75,8 @@ impl Filter {
             operation: parameters.symbol("operation")?,
             outcome: parameters.symbol("outcome")?,
             severity: parameters.symbol("severity")?,
+            trace_id: parameters.owned("trace_id"),
+            correlation_id: parameters.owned("correlation_id"),
             words: parameters.parsed("q", format_args!("must have 1 to {MAX_WORDS} words"), |text| {
                 is_searchable(text).then(|| text.to_owned())
             })?,
@@ -99,6 +113,16 @@ impl Filter {
         }
         if let Some(severity) = self.severity {
             all.and("severity = {severity:String}", [("severity", severity)]);
+        }
+        if let Some(trace_id) = &self.trace_id {
+            // both sides have an index; the second is spelled as its index is
+            all.and(
+                "(trace_id = {trace_id:String} OR substring(traceparent, 4, 32) = {trace_id:String})",
+                [("trace_id", trace_id)],
+            );
+        }
+        if let Some(correlation_id) = &self.correlation_id {
+            all.and("correlation_id = {correlation_id:String}", [("correlation_id", correlation_id)]);
         }
         if let Some(words) = &self.words {
             all.and(

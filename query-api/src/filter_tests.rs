@@ -23,6 +23,8 @@ fn every_parameter_makes_its_condition() {
         ("operation", "read"),
         ("outcome", "denied"),
         ("severity", "info"),
+        ("trace_id", "0af7651916cd43dd8448eb211c80319c"),
+        ("correlation_id", "a-1"),
         ("q", "quota exceeded"),
     ])
     .expect("all are fine");
@@ -35,7 +37,7 @@ fn every_parameter_makes_its_condition() {
     assert_eq!(value("from_us"), Some("1793613600000000"));
     assert_eq!(value("to_us"), Some("1793617200000000"));
     assert_eq!(value("outcome"), Some("denied"));
-    assert_eq!(conditions.text().matches(" = {").count(), 8, "{}", conditions.text());
+    assert_eq!(conditions.text().matches(" = {").count(), 11, "{}", conditions.text());
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod auth;
 mod config;
 mod cursor;
 mod filter;
+mod metrics;
 mod observe;
 mod openapi;
 mod parameters;
@@ -19,80 +20,51 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use audit_event::credential::Pepper;
-use clap::Parser;
 use clickhouse_io::ClickHouse;
 use kafka_io::control::ControlFollower;
 use schemas::CONTROL_TOPIC;
-use service_kit::config::CommonFlags;
-use service_kit::metrics::Metrics;
-use service_kit::{Readiness, Secret, Shutdown, admin, config as settings, http, lifecycle, logs, secret};
+use service_kit::metrics::Listener;
+use service_kit::service::{Service, Started};
+use service_kit::{admin, http, lifecycle, secret};
 
-/// Answers who did what to what, over HTTP.
-///
-/// Settings: defaults, then --config FILE (TOML), then SEALTRAIL_QUERY_API__<KEY>, then --set KEY=VALUE.
-#[derive(Debug, Parser)]
-#[command(name = "sealtrail-query-api", version)]
-struct Flags {
-    #[command(flatten)]
-    common: CommonFlags,
-}
+const SERVICE: Service = Service {
+    program: "sealtrail-query-api",
+    environment: "QUERY_API",
+    about: "Answers who did what to what, over HTTP.",
+    version: env!("CARGO_PKG_VERSION"),
+    parts: &[lifecycle::ACCEPTING, starting::CONTROL, starting::CLICKHOUSE],
+    metrics: metrics::LIST,
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Flags::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "the query api stopped");
-            eprintln!("sealtrail-query-api: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    SERVICE.run(serve).await
 }
 
-async fn run(flags: Flags) -> anyhow::Result<()> {
-    let config: config::Config = settings::load("QUERY_API", &flags.common)?;
-    config.check()?;
-    logs::init(&config.log);
+async fn serve(config: config::Config, started: Started) -> anyhow::Result<()> {
+    let Started { readiness, metrics, shutdown } = started;
     let pepper = secret::require("pepper", config.pepper.as_ref(), config.pepper_file.as_ref())?;
     let pepper = Pepper::new(pepper.expose()).context("pepper")?;
-    let engine = connect(&config)?;
-
-    let readiness = Readiness::of(&[lifecycle::ACCEPTING, starting::CONTROL, starting::CLICKHOUSE]);
-    let metrics = Metrics::default();
+    let engine = ClickHouse::new(&config.clickhouse)?;
     let listener = http::bind(config.http.listen).await?;
-    let admin_listener = http::bind(config.admin.listen).await?;
-    let shutdown = Shutdown::on_signals(&readiness)?;
-    admin::spawn(admin_listener, readiness.clone(), metrics.clone(), shutdown.clone());
 
     let control = ControlFollower::start(&config.kafka, CONTROL_TOPIC, shutdown.token())?;
     tokio::spawn(starting::wait_for_control(control.clone(), readiness.clone(), shutdown.clone()));
     tokio::spawn(starting::watch_tables(engine.clone(), readiness.clone(), shutdown.clone()));
 
-    let query_metrics = observe::QueryMetrics::new(&metrics);
+    let query_metrics = metrics::QueryMetrics::new(&metrics);
+    let store = store::Store::new(engine, &config, readiness.clone(), query_metrics.store.clone());
+    metrics::watch_slots(&metrics, store.slots());
+    let counted = metrics.listener(Listener::Http);
     let router = api::router(
         api::Api {
             gate: Arc::new(auth::Gate::new(control, pepper, readiness.clone())),
-            store: Arc::new(store::Store::new(
-                engine,
-                &config,
-                readiness.clone(),
-                query_metrics.query_seconds.clone(),
-            )),
+            store: Arc::new(store),
         },
         query_metrics,
         admin::routes(readiness, metrics),
     );
     tracing::info!(listen = %config.http.listen, admin = %config.admin.listen, kafka = config.kafka.brokers, clickhouse = config.clickhouse.url, "query api started");
-    http::serve(listener, router, &config.http, &shutdown).await;
-    tracing::info!("query api stopped");
+    http::serve(listener, router, &config.http, &shutdown, counted).await;
     Ok(())
-}
-
-fn connect(config: &config::Config) -> Result<ClickHouse, secret::SecretError> {
-    let password = secret::resolve(
-        "clickhouse.password",
-        config.clickhouse.password.clone().map(Secret::new).as_ref(),
-        config.clickhouse.password_file.as_ref(),
-    )?;
-    Ok(ClickHouse::new(&config.clickhouse, password.as_ref().map(Secret::expose)))
 }

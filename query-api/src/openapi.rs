@@ -120,6 +120,10 @@ impl PartialSchema for EventAnswer {
             .property("seal", Ref::from_schema_name(Seal::name()))
             .property("flags", ArrayBuilder::new().items(text()))
             .property("door", text().description(Some("http or direct")))
+            .property("traceparent", text_or_null("The W3C traceparent of the request that brought it."))
+            .property("correlation_id", text_or_null("The X-Correlation-Id of the request that brought it."))
+            .required("traceparent")
+            .required("correlation_id")
             .required("received_at")
             .required("kafka_partition")
             .required("kafka_offset")
@@ -128,6 +132,11 @@ impl PartialSchema for EventAnswer {
             .required("door")
             .into()
     }
+}
+
+fn text_or_null(about: &str) -> OneOfBuilder {
+    let null = ObjectBuilder::new().schema_type(Type::Null);
+    OneOfBuilder::new().description(Some(about)).item(text()).item(null)
 }
 
 fn text() -> ObjectBuilder {

@@ -20,9 +20,9 @@ fn the_event_schema_has_what_is_answered() {
 fn all_parameters_are_there() {
     let names = |parameters: Vec<ApiParameter>| parameters.into_iter().map(|p| p.name).collect::<Vec<_>>();
     let search = names(SearchParameters::into_params(|| None));
-    assert_eq!(search.len(), 12);
+    assert_eq!(search.len(), 14);
     assert!(search.contains(&"cursor".to_owned()));
     let stats = names(StatsParameters::into_params(|| None));
-    assert_eq!(stats.len(), 12);
+    assert_eq!(stats.len(), 14);
     assert!(stats.contains(&"group_by".to_owned()));
 }

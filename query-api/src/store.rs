@@ -1,15 +1,16 @@
 //! The way to ClickHouse: bounded in number, in time and in bytes, and read-only.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clickhouse_io::event_row::RowError;
 use clickhouse_io::{ClickHouse, EngineError, ErrorKind, Sql};
-use prometheus::Histogram;
 use service_kit::{Problem, Readiness};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
+use crate::metrics::StoreMetrics;
 use crate::starting::{self, CLICKHOUSE};
 
 /// How long a request waits for a free slot.
@@ -66,37 +67,55 @@ fn internal_error() -> Problem {
 /// Runs queries.
 pub struct Store {
     engine: ClickHouse,
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
     max_result_bytes: String,
     readiness: Readiness,
-    seconds: Histogram,
+    metrics: StoreMetrics,
 }
 
 impl Store {
-    pub fn new(engine: ClickHouse, config: &Config, readiness: Readiness, seconds: Histogram) -> Self {
+    pub fn new(engine: ClickHouse, config: &Config, readiness: Readiness, metrics: StoreMetrics) -> Self {
         Self {
             engine,
-            slots: Semaphore::new(config.max_concurrent_queries.min(Semaphore::MAX_PERMITS)),
+            slots: Arc::new(Semaphore::new(config.max_concurrent_queries.min(Semaphore::MAX_PERMITS))),
             max_result_bytes: config.max_result_bytes.to_string(),
             readiness,
-            seconds,
+            metrics,
         }
     }
 
+    pub fn slots(&self) -> Arc<Semaphore> {
+        self.slots.clone()
+    }
+
     /// Runs one query in a slot; `query` gets the statement with our bounds set.
-    pub async fn run<T, F>(&self, sql: Sql, query: impl FnOnce(ClickHouse, Sql) -> F) -> Result<T, StoreFault>
+    pub async fn run<T, F>(
+        &self,
+        sql: Sql,
+        query: impl FnOnce(ClickHouse, Sql) -> F,
+    ) -> Result<Vec<T>, StoreFault>
     where
-        F: Future<Output = Result<T, EngineError>>,
+        F: Future<Output = Result<Vec<T>, EngineError>>,
     {
         if !starting::is_ready(&self.readiness, CLICKHOUSE) {
             return Err(StoreFault::NotReady);
         }
         let _slot = match tokio::time::timeout(SLOT_WAIT, self.slots.acquire()).await {
             Ok(Ok(slot)) => slot,
-            Ok(Err(_)) | Err(_) => return Err(StoreFault::Busy),
+            Ok(Err(_)) | Err(_) => {
+                self.metrics.no_slot.inc();
+                return Err(StoreFault::Busy);
+            }
         };
-        let _observed_when_dropped = self.seconds.start_timer();
-        Ok(query(self.engine.clone(), self.bounded(sql)).await?)
+        let mut running = RunningQuery { metrics: &self.metrics, is_answered: false };
+        let _observed_when_dropped = self.metrics.query_seconds.start_timer();
+        let answer = query(self.engine.clone(), self.bounded(sql)).await;
+        running.is_answered = true;
+        match &answer {
+            Ok(rows) => self.metrics.rows.inc_by(rows.len() as u64),
+            Err(_) => self.metrics.failed.inc(),
+        }
+        Ok(answer?)
     }
 
     fn bounded(&self, sql: Sql) -> Sql {
@@ -106,6 +125,20 @@ impl Store {
             .setting("max_result_bytes", self.max_result_bytes.clone())
             .setting("result_overflow_mode", "throw")
             .setting("cancel_http_readonly_queries_on_client_close", "1")
+    }
+}
+
+/// Dropped without an answer when whoever asked has gone.
+struct RunningQuery<'a> {
+    metrics: &'a StoreMetrics,
+    is_answered: bool,
+}
+
+impl Drop for RunningQuery<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.metrics.cancelled.inc();
+        }
     }
 }
 

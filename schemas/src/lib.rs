@@ -1,6 +1,7 @@
 //! What is written down between the parts: the Avro schema, the event-type catalogue, the ClickHouse tables, and the
 //! codec between them. No I/O.
 
+pub mod access;
 pub mod avro;
 pub mod catalogue;
 pub mod columns;

@@ -35,6 +35,9 @@ pub const ALL: &[Migration] = migrations![
     5 "0005_event_batches",
     6 "0006_views",
     7 "0007_batch_accounting",
+    8 "0008_events_request",
+    9 "0009_dead_letters_request",
+    10 "0010_audit_events",
 ];
 
 #[cfg(test)]

@@ -82,6 +82,8 @@ table!(EVENTS, "events", {
     "codec_version": "UInt8",
     "raw_record": "String",
     "flags": "Array(LowCardinality(String))",
+    "traceparent": "String",
+    "correlation_id": "String",
 });
 
 table!(DUPLICATES, "duplicates", {
@@ -109,6 +111,8 @@ table!(DEAD_LETTERS, "dead_letters", {
     "record_value": "Nullable(String)",
     "header_names": "Array(String)",
     "header_values": "Array(String)",
+    "traceparent": "String",
+    "correlation_id": "String",
 });
 
 table!(EVENT_BATCHES, "event_batches", {

@@ -4,21 +4,34 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clickhouse::Client;
+use client_security::secret::{Secret, SecretError, resolve};
+use client_security::{TrustError, client_config};
 use pipeline_core::announcement::EngineSeconds;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::http;
 use crate::sql::Sql;
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClickHouseConfig {
+    /// Its HTTP port, http or https.
+    #[schemars(extend("format" = "URL"))]
     pub url: String,
+    /// The database of the tables.
     pub database: String,
+    /// The user that the service is to ClickHouse.
     pub user: String,
-    pub password: Option<String>,
+    /// The user's password; or `password_file`.
+    pub password: Option<Secret>,
+    /// The file that holds the password.
     pub password_file: Option<PathBuf>,
+    /// File with the certificate authorities to trust, in PEM; without it those of the system.
+    pub ca_file: Option<PathBuf>,
     /// The longest wait for the answer to a query that is not an insert.
+    #[schemars(range(min = 1, max = 3_600_000))]
     pub query_timeout_ms: u64,
 }
 
@@ -30,9 +43,21 @@ impl Default for ClickHouseConfig {
             user: "default".to_owned(),
             password: None,
             password_file: None,
+            ca_file: None,
             query_timeout_ms: 30_000,
         }
     }
+}
+
+/// Settings that contradict each other, or name what is not there.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    #[error(transparent)]
+    Password(#[from] SecretError),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error("clickhouse.url holds a password; put it into clickhouse.user and clickhouse.password")]
+    PasswordInUrl,
 }
 
 /// What to do about an error.
@@ -78,7 +103,7 @@ const STOP_CODES: &[(u32, &str)] = &[
 
 impl EngineError {
     pub(crate) fn from_client(action: &'static str, error: &clickhouse::error::Error) -> Self {
-        let cause = error.to_string();
+        let cause = with_causes(error);
         let code = code_in(&cause);
         // an answer of another shape than the one asked for stays so, however often it is asked for
         let is_other_shape = matches!(error, clickhouse::error::Error::SchemaMismatch(_));
@@ -96,6 +121,20 @@ impl EngineError {
     pub(crate) fn stop(action: &'static str, cause: impl Into<String>) -> Self {
         Self { action, cause: cause.into(), kind: ErrorKind::Stop, code: None }
     }
+}
+
+/// The client's text ends at "client error (Connect)", before the word that matters.
+fn with_causes(error: &clickhouse::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// Reads the number out of "Code: 60. DB::Exception: …".
@@ -132,21 +171,28 @@ impl EngineClock {
 }
 
 impl ClickHouse {
-    /// `password` is taken out of the configuration by the caller, who knows about files.
-    pub fn new(config: &ClickHouseConfig, password: Option<&str>) -> Self {
-        let mut client = Client::default()
+    /// Reads the files that the configuration names; nothing is sent yet.
+    pub fn new(config: &ClickHouseConfig) -> Result<Self, SettingsError> {
+        // the URL is shown in logs and errors
+        if config.url.contains('@') || config.url.contains("password=") {
+            return Err(SettingsError::PasswordInUrl);
+        }
+        let password =
+            resolve("clickhouse.password", config.password.as_ref(), config.password_file.as_ref())?;
+        let tls = client_config("clickhouse.ca_file", config.ca_file.as_deref())?;
+        let mut client = http::client(tls)
             .with_url(&config.url)
             .with_database(&config.database)
             .with_user(&config.user)
             .with_product_info("sealtrail", env!("CARGO_PKG_VERSION"));
         if let Some(password) = password {
-            client = client.with_password(password);
+            client = client.with_password(password.expose());
         }
-        Self {
+        Ok(Self {
             client,
             query_timeout: Duration::from_millis(config.query_timeout_ms),
             database: config.database.clone(),
-        }
+        })
     }
 
     pub fn database(&self) -> &str {
@@ -230,6 +276,20 @@ mod tests {
         assert!(before.is_same_run(clock(1_003, 8)) && before.is_same_run(clock(1_003, 7)));
         assert!(!before.is_same_run(clock(1_010, 6)), "up for longer than before, and yet another run");
         assert!(!before.is_same_run(clock(1_001, 0)));
+    }
+
+    #[test]
+    fn a_password_is_never_in_the_url_and_never_shown() {
+        let config = |url: &str| ClickHouseConfig {
+            url: url.to_owned(),
+            password: Some(Secret::new("hunter2")),
+            ..ClickHouseConfig::default()
+        };
+        assert!(!format!("{:?}", config("http://h:8123")).contains("hunter2"));
+        assert!(ClickHouse::new(&config("https://h:8443")).is_ok());
+        for url in ["http://ada:pw@h:8123", "http://h:8123/?password=pw"] {
+            assert!(matches!(ClickHouse::new(&config(url)), Err(SettingsError::PasswordInUrl)), "{url}");
+        }
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub const SELECT_COLUMNS: &str = "tenant_id, event_id, toUnixTimestamp64Micro(oc
     source_user_agent, source_service, source_host, source_request_id, trace_id, span_id, duration_ms, batch_id, message, \
     `changes.path` AS change_paths, `changes.before` AS change_befores, `changes.after` AS change_afters, attributes, \
     signature_key_id, signature_algorithm, signature_value, kafka_partition, kafka_offset, \
-    toUnixTimestamp64Milli(received_at) AS received_ms, door, schema_id, raw_record, flags";
+    toUnixTimestamp64Milli(received_at) AS received_ms, door, schema_id, raw_record, flags, \
+    traceparent, correlation_id";
 
 #[derive(Debug, Clone, clickhouse::Row, Deserialize)]
 pub struct EventRow {
@@ -63,6 +64,8 @@ pub struct EventRow {
     pub schema_id: u32,
     pub raw_record: ByteBuf,
     pub flags: Vec<String>,
+    pub traceparent: String,
+    pub correlation_id: String,
 }
 
 #[derive(Debug, thiserror::Error)]

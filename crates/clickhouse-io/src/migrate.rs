@@ -20,23 +20,54 @@ pub enum MigrateError {
 
 const REMEMBER: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (number UInt32, name String, checksum String, \
      applied_at DateTime64(3, 'UTC') DEFAULT now64(3)) ENGINE = MergeTree ORDER BY number";
+/// UNKNOWN_TABLE and UNKNOWN_DATABASE.
+const NOT_YET_MADE: [u32; 2] = [60, 81];
+
+/// How far the database is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migrations {
+    /// How many of this build's are applied: the first so many.
+    pub applied: usize,
+    pub pending: Vec<&'static str>,
+}
 
 impl ClickHouse {
     /// Brings the database up to this build. Answers the names of the migrations that were applied now.
     pub async fn migrate(&self) -> Result<Vec<&'static str>, MigrateError> {
+        self.migrate_up_to(migrations::ALL.len()).await
+    }
+
+    /// Applies at most the first `count` migrations: a backup's rows go into the tables that they came from.
+    pub async fn migrate_up_to(&self, count: usize) -> Result<Vec<&'static str>, MigrateError> {
         let create = Sql::new("CREATE DATABASE IF NOT EXISTS {database:Identifier}")
             .param("database", self.database().to_owned());
         self.without_database().execute("make the database", create).await?;
         self.execute("make the table of migrations", Sql::new(REMEMBER)).await?;
-        let sql = Sql::new("SELECT number, name, checksum FROM schema_migrations ORDER BY number");
-        let applied: Vec<(u32, String, String)> = self.fetch_all("read the migrations", sql).await?;
+        let applied = self.applied_migrations().await?;
         check_applied(&applied)?;
         let mut now = Vec::new();
-        for migration in migrations::ALL.iter().skip(applied.len()) {
+        for migration in migrations::ALL.iter().take(count).skip(applied.len()) {
             self.apply(migration).await?;
             now.push(migration.name);
         }
         Ok(now)
+    }
+
+    /// Looks, and changes nothing.
+    pub async fn migrations(&self) -> Result<Migrations, MigrateError> {
+        let applied = match self.applied_migrations().await {
+            Ok(applied) => applied,
+            Err(error) if error.code.is_some_and(|code| NOT_YET_MADE.contains(&code)) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        check_applied(&applied)?;
+        let pending = migrations::ALL.iter().skip(applied.len()).map(|migration| migration.name).collect();
+        Ok(Migrations { applied: applied.len(), pending })
+    }
+
+    async fn applied_migrations(&self) -> Result<Vec<(u32, String, String)>, EngineError> {
+        let sql = Sql::new("SELECT number, name, checksum FROM schema_migrations ORDER BY number");
+        self.fetch_all("read the migrations", sql).await
     }
 
     async fn apply(&self, migration: &Migration) -> Result<(), EngineError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use audit_event::control::ControlState;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::message::Message;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
@@ -13,8 +13,9 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::KafkaError;
 use crate::config::KafkaConfig;
+use crate::reach::{Asker, Doorman, ask};
+use crate::{KafkaError, topics};
 
 /// How long one poll waits; also how late a stop is noticed.
 const POLL_MS: u64 = 100;
@@ -70,16 +71,16 @@ impl ControlFollower {
     }
 }
 
-fn make_consumer(config: &KafkaConfig) -> Result<BaseConsumer, KafkaError> {
+fn make_consumer(config: &KafkaConfig) -> Result<Asker, KafkaError> {
     config
-        .client("sealtrail-control")
+        .client("sealtrail-control")?
         // librdkafka wants a group for assign(); nothing is ever committed under it
         .set("group.id", "sealtrail-control-follower")
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "earliest")
         .set("fetch.wait.max.ms", "100")
-        .create()
-        .map_err(|e| KafkaError::new("create a kafka client; check kafka.properties", e))
+        .create_with_context(Doorman::default())
+        .map_err(|e| KafkaError::of_client("create a kafka client", &e))
 }
 
 /// Reads the topic from its begin; returns only on an error or a stop.
@@ -96,10 +97,8 @@ fn follow(
         .add_partition_offset(topic, 0, Offset::Beginning)
         .and_then(|()| consumer.assign(&assignment))
         .map_err(|e| KafkaError::new(format!("assign {topic}"), e))?;
-    let timeout = Duration::from_millis(KafkaConfig::REQUEST_TIMEOUT_MS);
-    let (low, high) = consumer
-        .fetch_watermarks(topic, 0, timeout)
-        .map_err(|e| KafkaError::new(format!("ask for the end of {topic}"), e))?;
+    let action = || format!("ask for the end of {topic}");
+    let (low, high) = ask(&consumer, action, |consumer, wait| consumer.fetch_watermarks(topic, 0, wait))?;
     // a fresh state, so that what was compacted away while we were gone goes
     let mut fresh = ControlState::default();
     let mut is_caught_up = low >= high;
@@ -128,7 +127,7 @@ fn follow(
     Ok(())
 }
 
-fn position_of(consumer: &BaseConsumer, topic: &str) -> i64 {
+fn position_of(consumer: &Asker, topic: &str) -> i64 {
     consumer
         .position()
         .ok()
@@ -143,16 +142,17 @@ fn publish(fresh: &ControlState, state: &ArcSwap<ControlState>, caught_up: &watc
 
 /// Reads the topic once, up to its present end.
 pub async fn read_once(config: &KafkaConfig, topic: &'static str) -> Result<Arc<ControlState>, KafkaError> {
+    // asked first: a follower goes on trying, and would tell a refusal as a timeout
+    if topics::partition_count(config, topic).await?.is_none() {
+        return Err(KafkaError::new(format!("read {topic}"), "there is no such topic; run `sealtrail init`"));
+    }
     let stop = CancellationToken::new();
     let _stops_the_thread = stop.clone().drop_guard();
     let mut follower = ControlFollower::start(config, topic, stop)?;
     let wait = Duration::from_millis(2 * KafkaConfig::REQUEST_TIMEOUT_MS);
-    tokio::time::timeout(wait, follower.caught_up()).await.map_err(|_| {
-        KafkaError::new(
-            format!("read {topic}"),
-            "no answer in time; is the broker up, was `sealtrail init` run?",
-        )
-    })?;
+    tokio::time::timeout(wait, follower.caught_up())
+        .await
+        .map_err(|_| KafkaError::new(format!("read {topic}"), "no answer in time; is the broker up?"))?;
     Ok(follower.state())
 }
 
@@ -165,12 +165,12 @@ pub struct ControlWriter {
 impl ControlWriter {
     pub fn new(config: &KafkaConfig, topic: &'static str) -> Result<Self, KafkaError> {
         let producer = config
-            .client("sealtrail-control-writer")
+            .client("sealtrail-control-writer")?
             .set("acks", "all")
             .set("enable.idempotence", "true")
             .set("message.timeout.ms", KafkaConfig::REQUEST_TIMEOUT_MS.to_string())
             .create()
-            .map_err(|e| KafkaError::new("create a kafka client", e))?;
+            .map_err(|e| KafkaError::of_client("create a kafka client", &e))?;
         Ok(Self { producer, topic })
     }
 

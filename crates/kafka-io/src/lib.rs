@@ -1,10 +1,14 @@
 //! Everything that speaks to Kafka and to the schema registry. The only crate that names rdkafka.
 
+pub mod commits;
 pub mod config;
 pub mod control;
 pub mod group;
 pub mod producer;
+mod reach;
 pub mod registry;
+pub mod security;
+pub mod topic_check;
 pub mod topics;
 
 pub use config::KafkaConfig;
@@ -21,6 +25,16 @@ impl KafkaError {
     fn new(action: impl Into<String>, cause: impl std::fmt::Display) -> Self {
         Self { action: action.into(), cause: cause.to_string() }
     }
+
+    /// For the making of a client: what it says of a setting that it refuses would show the setting's value.
+    fn of_client(action: impl Into<String>, error: &rdkafka::error::KafkaError) -> Self {
+        match error {
+            rdkafka::error::KafkaError::ClientConfig(_, why, key, _) => {
+                Self::new(action, format!("{key} is refused, check kafka.properties: {}", why.trim()))
+            }
+            other => Self::new(action, other),
+        }
+    }
 }
 
 /// The headers that the gateway puts on a record: what differs when a producer retries, so that it stays out of the
@@ -31,4 +45,9 @@ pub mod headers {
     pub const DOOR_HTTP: &str = "http";
     /// The caller's address as the gateway saw it.
     pub const PEER: &str = "sealtrail-peer";
+    /// The request that brought the record; any producer may set it.
+    pub const CORRELATION_ID: &str = "sealtrail-correlation-id";
+    /// W3C Trace Context, as OpenTelemetry's Kafka instrumentation names it; any producer may set both.
+    pub const TRACEPARENT: &str = "traceparent";
+    pub const TRACESTATE: &str = "tracestate";
 }

@@ -8,6 +8,7 @@ use audit_event::{Offset, PartitionId, RecordTime};
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -15,16 +16,23 @@ use crate::KafkaError;
 use crate::config::KafkaConfig;
 
 /// The bounds of a producer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProducerConfig {
     /// Records that wait for a broker's answer; one more is refused at once.
+    #[schemars(range(min = 1, max = 10_000_000), extend("unit" = "records"))]
     pub max_queued_records: u32,
+    /// The same in bytes.
+    #[schemars(range(min = 1, max = 2_097_151))]
     pub max_queued_kib: u32,
     /// How long a record may wait for its acknowledgement. Keep it below the HTTP time limit.
+    #[schemars(range(min = 1, max = 600_000))]
     pub delivery_timeout_ms: u32,
+    /// How long records wait for company.
+    #[schemars(range(min = 0, max = 10_000))]
     pub linger_ms: u32,
-    pub compression: String,
+    /// How record batches are compressed.
+    pub compression: Compression,
 }
 
 impl Default for ProducerConfig {
@@ -34,7 +42,30 @@ impl Default for ProducerConfig {
             max_queued_kib: 128 * 1024,
             delivery_timeout_ms: 10_000,
             linger_ms: 2,
-            compression: "lz4".to_owned(),
+            compression: Compression::Lz4,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    None,
+    Gzip,
+    Lz4,
+    Snappy,
+    Zstd,
+}
+
+impl Compression {
+    /// As librdkafka names it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Lz4 => "lz4",
+            Self::Snappy => "snappy",
+            Self::Zstd => "zstd",
         }
     }
 }
@@ -117,6 +148,11 @@ impl RecordProducer {
         }
     }
 
+    /// Records that wait for the broker's answer.
+    pub fn queued_records(&self) -> u32 {
+        u32::try_from(self.client.load().in_flight_count()).unwrap_or(0)
+    }
+
     /// Waits until the queue is empty, at most as long as a delivery may take.
     pub async fn drain(self: Arc<Self>) {
         let wait = Duration::from_millis(u64::from(self.settings.delivery_timeout_ms));
@@ -155,17 +191,17 @@ impl RecordProducer {
 
 fn make_client(config: &KafkaConfig, settings: &ProducerConfig) -> Result<FutureProducer, KafkaError> {
     config
-        .client("sealtrail-producer")
+        .client("sealtrail-producer")?
         .set("acks", "all")
         .set("enable.idempotence", "true")
         // Java's partitioner, so that every client in every language puts a key into the same partition
         .set("partitioner", "murmur2_random")
-        .set("compression.type", &settings.compression)
+        .set("compression.type", settings.compression.name())
         .set("linger.ms", settings.linger_ms.to_string())
         .set("message.timeout.ms", settings.delivery_timeout_ms.to_string())
         .set("message.max.bytes", (2 * crate::topics::MAX_MESSAGE_BYTES).to_string())
         .set("queue.buffering.max.messages", settings.max_queued_records.to_string())
         .set("queue.buffering.max.kbytes", settings.max_queued_kib.to_string())
         .create()
-        .map_err(|e| KafkaError::new("create a kafka producer", e))
+        .map_err(|e| KafkaError::of_client("create a kafka producer", &e))
 }

@@ -1,18 +1,19 @@
-//! The topics: how they are made, and what is refused at start.
+//! The topics: how they are made, and what a broker says about them.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::types::RDKafkaErrorCode;
-use thiserror::Error;
 
 use crate::KafkaError;
-use crate::config::{KafkaConfig, TopicCheck};
+use crate::config::KafkaConfig;
+use crate::reach::{ask, asker};
+pub use crate::topic_check::{TopicFault, check_events};
 
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+pub(crate) const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// The worst outage plus the dedupe window.
 pub const DEFAULT_RETENTION_MS: i64 = 30 * DAY_MS;
 /// A record may be 1 MiB of value; the rest is for key, headers and framing.
@@ -66,22 +67,6 @@ pub struct Replication {
     pub min_insync: i32,
 }
 
-#[derive(Debug, Error)]
-pub enum TopicFault {
-    #[error(transparent)]
-    Kafka(#[from] KafkaError),
-    #[error("topic {topic} is missing; make it with `sealtrail init`")]
-    Missing { topic: String },
-    #[error(
-        "topic {topic} has {setting} = {found}, the promise needs {needed}; change it with your Kafka tools"
-    )]
-    Setting { topic: String, setting: String, found: String, needed: String },
-    #[error(
-        "topic {topic} has {found} partitions, its trail was begun with {needed}; the number never changes in a trail's life"
-    )]
-    Partitions { topic: String, found: usize, needed: usize },
-}
-
 /// Makes the topics that are missing. Answers which were made.
 pub async fn create_missing(
     config: &KafkaConfig,
@@ -117,19 +102,30 @@ pub async fn create_missing(
     Ok(made)
 }
 
+/// How a topic is spread over the brokers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicShape {
+    pub partitions: usize,
+    /// Of the partition that has the fewest.
+    pub replicas: usize,
+}
+
 /// How many partitions the topic has; `None` if there is no such topic.
 pub async fn partition_count(config: &KafkaConfig, topic: &str) -> Result<Option<usize>, KafkaError> {
+    Ok(shape(config, topic).await?.map(|shape| shape.partitions))
+}
+
+/// `None` if there is no such topic.
+pub async fn shape(config: &KafkaConfig, topic: &str) -> Result<Option<TopicShape>, KafkaError> {
     let (config, topic) = (config.clone(), topic.to_owned());
     let asked = tokio::task::spawn_blocking(move || {
-        let consumer: BaseConsumer = config
-            .client("sealtrail-topics")
-            .create()
-            .map_err(|e| KafkaError::new("create a kafka client", e))?;
-        let metadata = consumer
-            .fetch_metadata(Some(&topic), timeout())
-            .map_err(|e| KafkaError::new(format!("ask {} for topic {topic}", config.brokers), e))?;
+        let consumer = asker(&config, "sealtrail-topics")?;
+        let action = || format!("ask {} for topic {topic}", config.brokers);
+        let metadata = ask(&consumer, action, |consumer, wait| consumer.fetch_metadata(Some(&topic), wait))?;
         let found = metadata.topics().iter().find(|t| t.name() == topic && t.error().is_none());
-        Ok(found.map(|t| t.partitions().len()).filter(|n| *n > 0))
+        let partitions = found.map_or(&[][..], |topic| topic.partitions());
+        let fewest = partitions.iter().map(|partition| partition.replicas().len()).min();
+        Ok(fewest.map(|replicas| TopicShape { partitions: partitions.len(), replicas }))
     });
     asked.await.map_err(|e| KafkaError::new("ask for topics", e))?
 }
@@ -142,63 +138,21 @@ pub async fn watermarks(
 ) -> Result<Vec<(i64, i64)>, KafkaError> {
     let (config, topic) = (config.clone(), topic.to_owned());
     let asked = tokio::task::spawn_blocking(move || {
-        let consumer: BaseConsumer = config
-            .client("sealtrail-topics")
-            .create()
-            .map_err(|e| KafkaError::new("create a kafka client", e))?;
+        let consumer = asker(&config, "sealtrail-topics")?;
         (0..partitions)
             .map(|p| {
-                consumer
-                    .fetch_watermarks(&topic, p as i32, timeout())
-                    .map_err(|e| KafkaError::new(format!("ask for the offsets of {topic}/{p}"), e))
+                let action = || format!("ask for the offsets of {topic}/{p}");
+                ask(&consumer, action, |consumer, wait| consumer.fetch_watermarks(&topic, p as i32, wait))
             })
             .collect()
     });
     asked.await.map_err(|e| KafkaError::new("ask for offsets", e))?
 }
 
-/// Refuses where a setting of the events topic breaks the promise.
-pub async fn check_events(config: &KafkaConfig, topic: &str, partitions: usize) -> Result<(), TopicFault> {
-    let found = partition_count(config, topic)
-        .await?
-        .ok_or_else(|| TopicFault::Missing { topic: topic.to_owned() })?;
-    if found != partitions {
-        return Err(TopicFault::Partitions { topic: topic.to_owned(), found, needed: partitions });
-    }
-    if config.topic_check == TopicCheck::Off {
-        return Ok(());
-    }
-    let settings = describe(config, topic).await?;
-    let fault = |setting: &str, needed: &str| TopicFault::Setting {
-        topic: topic.to_owned(),
-        setting: setting.to_owned(),
-        found: settings.get(setting).cloned().unwrap_or_default(),
-        needed: needed.to_owned(),
-    };
-    for (setting, needed) in [
-        ("message.timestamp.type", "LogAppendTime"),
-        ("cleanup.policy", "delete"),
-        ("unclean.leader.election.enable", "false"),
-    ] {
-        if settings.get(setting).map(String::as_str) != Some(needed) {
-            return Err(fault(setting, needed));
-        }
-    }
-    let number = |setting: &str| settings.get(setting).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
-    let retention_ms = number("retention.ms");
-    if retention_ms != -1 && retention_ms < 2 * DAY_MS {
-        return Err(fault("retention.ms", "at least two days, better thirty"));
-    }
-    if number("max.message.bytes") < MAX_MESSAGE_BYTES {
-        return Err(fault("max.message.bytes", &format!("at least {MAX_MESSAGE_BYTES}")));
-    }
-    if config.topic_check == TopicCheck::Strict && number("min.insync.replicas") < 2 {
-        return Err(fault("min.insync.replicas", "2, with replication factor 3"));
-    }
-    Ok(())
-}
-
-async fn describe(config: &KafkaConfig, topic: &str) -> Result<HashMap<String, String>, KafkaError> {
+pub(crate) async fn settings_of(
+    config: &KafkaConfig,
+    topic: &str,
+) -> Result<HashMap<String, String>, KafkaError> {
     let action = || format!("ask for the settings of topic {topic}");
     let admin = admin(config)?;
     let mut answers = admin
@@ -213,7 +167,7 @@ async fn describe(config: &KafkaConfig, topic: &str) -> Result<HashMap<String, S
 }
 
 fn admin(config: &KafkaConfig) -> Result<AdminClient<DefaultClientContext>, KafkaError> {
-    config.client("sealtrail-admin").create().map_err(|e| KafkaError::new("create a kafka client", e))
+    config.client("sealtrail-admin")?.create().map_err(|e| KafkaError::of_client("create a kafka client", &e))
 }
 
 fn timeout() -> Duration {

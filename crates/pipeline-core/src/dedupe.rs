@@ -103,6 +103,13 @@ impl Window {
         self.records.is_empty()
     }
 
+    /// About how much memory the window takes; the tenants' names are not counted.
+    pub fn bytes(&self) -> usize {
+        // a hash table keeps one byte of control beside each of its places
+        const ENTRY_BYTES: usize = size_of::<(Key, Sequence)>() + 1;
+        self.records.capacity() * size_of::<Remembered>() + self.latest.capacity() * ENTRY_BYTES
+    }
+
     /// Takes in a stored row while the window is rebuilt, in the order of offsets. `first` is the row's own offset for
     /// an event, and the repeated one for a duplicate.
     pub fn restore(&mut self, record: Candidate<'_>, first: Offset) {

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::config::HttpConfig;
 use crate::health::Readiness;
 use crate::lifecycle::Shutdown;
-use crate::metrics::Metrics;
+use crate::metrics::{Listener, Metrics};
 
 #[derive(Clone)]
 struct Admin {
@@ -32,9 +32,11 @@ pub fn routes(readiness: Readiness, metrics: Metrics) -> Router {
 /// Serves the admin port in the background until the stop.
 pub fn spawn(listener: TcpListener, readiness: Readiness, metrics: Metrics, shutdown: Shutdown) {
     let listen: SocketAddr = listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)));
+    metrics.show_readiness(&readiness);
     tokio::spawn(async move {
+        let counted = metrics.listener(Listener::Admin);
         let config = HttpConfig { max_connections: 64, drain_timeout_ms: 500, ..HttpConfig::on(listen) };
-        crate::http::serve(listener, routes(readiness, metrics), &config, &shutdown).await;
+        crate::http::serve(listener, routes(readiness, metrics), &config, &shutdown, counted).await;
     });
 }
 

@@ -1,15 +1,21 @@
 //! One scheme for all services: defaults < TOML file < environment (`SEALTRAIL_<SERVICE>__<KEY>`) < flags. An unknown
-//! key is an error.
+//! key is an error, and so is a number outside its bounds.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::reference::variable;
+use crate::setting::{self, Setting};
+use crate::toml_file::{self, TomlFileError};
 
 /// The flags that every service takes.
 #[derive(Debug, Clone, Default, Args)]
@@ -17,9 +23,9 @@ pub struct CommonFlags {
     /// TOML file with settings
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// One setting, as in the TOML file: --set kafka.brokers=127.0.0.1:9092 (may be given more than once)
+    /// One setting: --set kafka.brokers=127.0.0.1:9092 (may be given more than once)
     #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub settings: Vec<String>,
+    pub set: Vec<String>,
 }
 
 #[derive(Debug, Error)]
@@ -28,44 +34,85 @@ pub enum ConfigError {
     NoFile(PathBuf),
     #[error("--set takes KEY=VALUE, got `{0}`")]
     Flag(String),
+    #[error("configuration file {0}")]
+    Content(#[from] TomlFileError),
     #[error("configuration: {0}")]
     Value(Box<figment::Error>),
+    /// Each setting can be read, and together they break a rule.
+    #[error("configuration: {0}")]
+    Rule(String),
 }
 
 /// Reads a service's settings. `service` is the name in the environment, such as `GATEWAY`.
 pub fn load<T>(service: &str, flags: &CommonFlags) -> Result<T, ConfigError>
 where
-    T: Default + Serialize + DeserializeOwned,
+    T: Default + Serialize + DeserializeOwned + JsonSchema,
 {
+    let settings = setting::all::<T>();
     let mut figment = Figment::from(Serialized::defaults(T::default()));
     if let Some(path) = &flags.config {
         if !path.is_file() {
             return Err(ConfigError::NoFile(path.clone()));
         }
+        // figment would show the line at fault, which may hold a secret
+        let _sound = toml_file::read::<toml::Table>(path)?;
         figment = figment.merge(Toml::file_exact(path));
     }
-    figment = figment.merge(Env::prefixed(&format!("SEALTRAIL_{service}__")).split("__"));
-    for setting in &flags.settings {
-        let (key, value) = setting.split_once('=').ok_or_else(|| ConfigError::Flag(setting.clone()))?;
-        let value: figment::value::Value = value.parse().expect("any text is a value");
-        figment = figment.merge(Serialized::global(key, value));
+    for (key, text) in Env::prefixed(&format!("SEALTRAIL_{service}__")).split("__").iter() {
+        figment = figment.merge(Given::new(variable(service, key.as_str()), key.as_str(), &text, &settings));
     }
-    figment.extract().map_err(|error| ConfigError::Value(Box::new(error)))
+    for flag in &flags.set {
+        let (key, text) = flag.split_once('=').ok_or_else(|| ConfigError::Flag(flag.clone()))?;
+        figment = figment.merge(Given::new(format!("--set {key}"), key, text, &settings));
+    }
+    let loaded: T = figment.extract().map_err(|error| ConfigError::Value(Box::new(error)))?;
+    let values = serde_json::to_value(&loaded).unwrap_or_default();
+    setting::out_of_bounds(&settings, &values).map_or(Ok(loaded), |fault| Err(ConfigError::Rule(fault)))
 }
 
-/// How a service logs.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// One value of the environment or of a flag.
+struct Given {
+    source: String,
+    key: String,
+    value: Value,
+}
+
+impl Given {
+    /// What a text setting is given stays as it is written: a password may be digits only, with zeros before them.
+    fn new(source: String, key: &str, text: &str, settings: &[Setting]) -> Self {
+        let is_text = settings.iter().any(|setting| setting.key == key && setting.kind.is_text());
+        let value = if is_text { Value::from(text) } else { text.parse().expect("any text is a value") };
+        Self { source, key: key.to_owned(), value }
+    }
+}
+
+impl Provider for Given {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.source.clone()).interpolater(|_, keys| keys.join("."))
+    }
+
+    fn data(&self) -> figment::error::Result<Map<Profile, Dict>> {
+        let nested = figment::util::nest(&self.key, self.value.clone());
+        Ok(Profile::Default.collect(nested.into_dict().unwrap_or_default()))
+    }
+}
+
+/// How the service logs, on standard error.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
-    /// A filter such as `info` or `info,processor=debug`.
+    /// A filter such as `info` or `info,kafka_io=debug`.
     pub level: String,
+    /// How a line is written.
     pub format: LogFormat,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
+    /// One JSON object a line, for machines.
     Json,
+    /// Lines for people.
     Text,
 }
 
@@ -75,23 +122,33 @@ impl Default for LogConfig {
     }
 }
 
-/// Where a service shows its health and metrics.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Where the service shows its health and metrics: `/healthz`, `/readyz`, `/metrics`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdminConfig {
+    /// Address and port; `0.0.0.0` or `[::]` for all of the machine's addresses.
+    #[schemars(with = "String", extend("format" = "address:port"))]
     pub listen: SocketAddr,
 }
 
-/// The bounds of an HTTP listener.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// The HTTP listener and its bounds.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpConfig {
+    /// Address and port; `0.0.0.0` or `[::]` for all of the machine's addresses.
+    #[schemars(with = "String", extend("format" = "address:port"))]
     pub listen: SocketAddr,
-    /// A connection more waits in the listener's backlog.
+    /// Connections at once; one more waits in the listener's backlog.
+    #[schemars(range(min = 1, max = 1_000_000), extend("unit" = "connections"))]
     pub max_connections: usize,
+    /// How long a client may take over its headers.
+    #[schemars(range(min = 1, max = 600_000))]
     pub header_timeout_ms: u64,
+    /// The longest that a request may take; it is then dropped with its work.
+    #[schemars(range(min = 1, max = 600_000))]
     pub request_timeout_ms: u64,
     /// How long requests in flight may go on after a stop was asked for.
+    #[schemars(range(min = 0, max = 600_000))]
     pub drain_timeout_ms: u64,
 }
 
@@ -108,32 +165,5 @@ impl HttpConfig {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, Default, Serialize, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Sample {
-        log: LogConfig,
-        depth: u32,
-    }
-
-    fn flags(settings: &[&str]) -> CommonFlags {
-        CommonFlags { config: None, settings: settings.iter().map(|s| (*s).to_owned()).collect() }
-    }
-
-    #[test]
-    fn flags_reach_nested_keys_and_an_unknown_key_is_an_error() {
-        let sample: Sample = load("SAMPLE_TEST", &flags(&["log.level=debug", "depth=7"])).expect("loads");
-        assert_eq!((sample.log.level.as_str(), sample.depth), ("debug", 7));
-        assert!(load::<Sample>("SAMPLE_TEST", &flags(&["log.colour=red"])).is_err());
-        assert!(load::<Sample>("SAMPLE_TEST", &flags(&["dept=7"])).is_err());
-        assert!(matches!(load::<Sample>("SAMPLE_TEST", &flags(&["depth"])), Err(ConfigError::Flag(_))));
-    }
-
-    #[test]
-    fn a_missing_file_is_an_error() {
-        let flags = CommonFlags { config: Some("/nowhere/x.toml".into()), settings: vec![] };
-        assert!(matches!(load::<Sample>("SAMPLE_TEST", &flags), Err(ConfigError::NoFile(_))));
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

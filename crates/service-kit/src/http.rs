@@ -18,11 +18,14 @@ use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
+use tracing::Instrument;
 
 use crate::config::HttpConfig;
 use crate::lifecycle::Shutdown;
 use crate::lingering::LingeringBody;
+use crate::metrics::ListenerMetrics;
 use crate::problem::Problem;
+use crate::request_context::RequestContext;
 
 /// The wait after an accept that failed, such as with too many open files.
 const ACCEPT_RETRY_MS: u64 = 50;
@@ -40,7 +43,14 @@ pub async fn bind(listen: SocketAddr) -> Result<TcpListener, BindError> {
 }
 
 /// Serves until the stop, then lets requests in flight finish within `drain_timeout_ms`.
-pub async fn serve(listener: TcpListener, router: Router, config: &HttpConfig, shutdown: &Shutdown) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    config: &HttpConfig,
+    shutdown: &Shutdown,
+    metrics: ListenerMetrics,
+) {
+    metrics.most.set(i64::try_from(config.max_connections).unwrap_or(i64::MAX));
     let connections = Arc::new(Semaphore::new(config.max_connections));
     let graceful = GracefulShutdown::new();
     let header_timeout = Duration::from_millis(config.header_timeout_ms);
@@ -53,12 +63,14 @@ pub async fn serve(listener: TcpListener, router: Router, config: &HttpConfig, s
                 None => continue,
             },
         };
+        let open = OpenConnection::begin(&metrics, permit);
         let service = hyper::service::service_fn({
-            let router = router.clone();
+            let (router, body_bytes) = (router.clone(), metrics.body_bytes.clone());
             move |request: hyper::Request<Incoming>| {
-                let mut request: Request = request.map(|body| Body::new(LingeringBody::new(body)));
+                let mut request: Request =
+                    request.map(|body| Body::new(LingeringBody::new(body, body_bytes.clone())));
                 request.extensions_mut().insert(ConnectInfo(peer));
-                answer_in_time(router.clone(), request, request_timeout)
+                answer(router.clone(), request, request_timeout)
             }
         });
         let connection = http1::Builder::new()
@@ -67,7 +79,7 @@ pub async fn serve(listener: TcpListener, router: Router, config: &HttpConfig, s
             .serve_connection(TokioIo::new(stream), service);
         let watched = graceful.watch(connection);
         tokio::spawn(async move {
-            let _held_until_closed: OwnedSemaphorePermit = permit;
+            let _held_until_closed = open;
             if let Err(error) = watched.await {
                 tracing::debug!(%peer, %error, "connection ended");
             }
@@ -81,6 +93,15 @@ pub async fn serve(listener: TcpListener, router: Router, config: &HttpConfig, s
     }
 }
 
+/// Answers under the request's own correlation id, also where no route does.
+async fn answer(router: Router, mut request: Request, limit: Duration) -> Result<Response, Infallible> {
+    let context = RequestContext::of(request.headers());
+    request.extensions_mut().insert(context.clone());
+    let mut response = answer_in_time(router, request, limit).instrument(context.span()).await?;
+    context.mark(&mut response);
+    Ok(response)
+}
+
 /// A request that takes longer than its time is dropped, and with it the work that was done for it.
 async fn answer_in_time(router: Router, request: Request, limit: Duration) -> Result<Response, Infallible> {
     match tokio::time::timeout(limit, router.oneshot(request)).await {
@@ -92,6 +113,26 @@ async fn answer_in_time(router: Router, request: Request, limit: Duration) -> Re
             );
             Ok(Problem::unavailable("no answer in time; ask for less, or try again").into_response())
         }
+    }
+}
+
+/// Holds a connection's place; counted as open until dropped.
+struct OpenConnection {
+    open: prometheus::IntGauge,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl OpenConnection {
+    fn begin(metrics: &ListenerMetrics, permit: OwnedSemaphorePermit) -> Self {
+        metrics.accepted.inc();
+        metrics.open.inc();
+        Self { open: metrics.open.clone(), _permit: permit }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.open.dec();
     }
 }
 

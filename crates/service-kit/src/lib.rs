@@ -9,9 +9,15 @@ mod lingering;
 pub mod logs;
 pub mod metrics;
 pub mod problem;
-pub mod secret;
+pub mod reference;
+pub mod request_context;
+pub mod requests;
+pub mod service;
+pub mod setting;
+pub mod toml_file;
 
+pub use client_security::{Secret, secret};
 pub use health::Readiness;
 pub use lifecycle::Shutdown;
 pub use problem::Problem;
-pub use secret::Secret;
+pub use request_context::RequestContext;

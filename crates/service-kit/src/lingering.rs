@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use prometheus::IntCounter;
 
 /// The most that is thrown away of one body,
 const MAX_BYTES: usize = 32 * 1024 * 1024;
@@ -17,11 +18,12 @@ const MAX_TIME: Duration = Duration::from_secs(5);
 
 pub struct LingeringBody {
     inner: Option<Incoming>,
+    read_bytes: IntCounter,
 }
 
 impl LingeringBody {
-    pub fn new(inner: Incoming) -> Self {
-        Self { inner: Some(inner) }
+    pub fn new(inner: Incoming, read_bytes: IntCounter) -> Self {
+        Self { inner: Some(inner), read_bytes }
     }
 }
 
@@ -33,10 +35,12 @@ impl Body for LingeringBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.inner {
-            Some(inner) => Pin::new(inner).poll_frame(cx),
-            None => Poll::Ready(None),
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        let polled = Pin::new(inner).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.read_bytes.inc_by(frame.data_ref().map_or(0, |data| data.len() as u64));
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -51,15 +55,17 @@ impl Body for LingeringBody {
 impl Drop for LingeringBody {
     fn drop(&mut self) {
         if let Some(inner) = self.inner.take().filter(|inner| !inner.is_end_stream()) {
-            tokio::spawn(tokio::time::timeout(MAX_TIME, discard(inner)));
+            tokio::spawn(tokio::time::timeout(MAX_TIME, discard(inner, self.read_bytes.clone())));
         }
     }
 }
 
-async fn discard(mut body: Incoming) {
+async fn discard(mut body: Incoming, read_bytes: IntCounter) {
     let mut bytes = 0;
     while let Some(Ok(frame)) = body.frame().await {
-        bytes += frame.data_ref().map_or(0, Bytes::len);
+        let read = frame.data_ref().map_or(0, Bytes::len);
+        read_bytes.inc_by(read as u64);
+        bytes += read;
         if bytes > MAX_BYTES {
             return;
         }

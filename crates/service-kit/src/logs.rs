@@ -15,7 +15,7 @@ pub fn init(config: &LogConfig) {
         // a reader of the log that has gone away must not end the service
         .log_internal_errors(false);
     match config.format {
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).init(),
         LogFormat::Text => builder.with_ansi(false).init(),
     }
     if unreadable {

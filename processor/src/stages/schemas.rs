@@ -7,6 +7,7 @@ use std::time::Duration;
 use ::schemas::avro::WriterSchema;
 use audit_event::SchemaId;
 use kafka_io::registry::{RegistryError, SchemaRegistry};
+use prometheus::IntCounter;
 
 /// Schemas kept at most. A trail has a handful; a flood of registrations must not fill the memory.
 const MAX_SCHEMAS: usize = 10_000;
@@ -25,11 +26,12 @@ pub struct Schemas {
     registry: SchemaRegistry,
     known: RwLock<HashMap<SchemaId, Known>>,
     unknown_wait: Duration,
+    retries: IntCounter,
 }
 
 impl Schemas {
-    pub fn new(registry: SchemaRegistry, unknown_wait: Duration) -> Self {
-        Self { registry, known: RwLock::default(), unknown_wait }
+    pub fn new(registry: SchemaRegistry, unknown_wait: Duration, retries: IntCounter) -> Self {
+        Self { registry, known: RwLock::default(), unknown_wait, retries }
     }
 
     pub fn get(&self, id: SchemaId) -> Option<Known> {
@@ -55,7 +57,10 @@ impl Schemas {
                     }
                     waited += RETRY;
                 }
-                Err(error) => tracing::warn!(%error, schema_id = %id, "schema not fetched, trying again"),
+                Err(error) => {
+                    self.retries.inc();
+                    tracing::warn!(%error, schema_id = %id, "schema not fetched, trying again");
+                }
             }
             tokio::time::sleep(RETRY).await;
         }

@@ -6,7 +6,10 @@ use arrow_array::builder::{BinaryBuilder, ListBuilder, StringBuilder, UInt32Buil
 use arrow_schema::ArrowError;
 use audit_event::{SchemaId, TrailId};
 
-use super::{Block, Dictionary, Position, PositionColumns, TextList, block, push_list, push_text};
+use super::{
+    Block, Dictionary, Position, PositionColumns, RequestBuilders, RequestColumns, TextList, block,
+    push_list, push_text,
+};
 use crate::table::DEAD_LETTERS;
 
 /// One record that is no event, as it was.
@@ -21,6 +24,7 @@ pub struct DeadLetterRow<'a> {
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
     pub headers: &'a [(String, Vec<u8>)],
+    pub request: RequestColumns<'a>,
 }
 
 /// Builds one block of `dead_letters`.
@@ -35,6 +39,7 @@ pub struct DeadLettersColumns {
     value: BinaryBuilder,
     header_names: TextList,
     header_values: ListBuilder<BinaryBuilder>,
+    request: RequestBuilders,
     rows: usize,
 }
 
@@ -51,6 +56,7 @@ impl DeadLettersColumns {
             value: BinaryBuilder::new(),
             header_names: TextList::default(),
             header_values: ListBuilder::default(),
+            request: RequestBuilders::default(),
             rows: 0,
         }
     }
@@ -73,11 +79,13 @@ impl DeadLettersColumns {
             self.header_values.values().append_value(value);
         }
         self.header_values.append(true);
+        self.request.push(row.request);
         self.rows += 1;
     }
 
     pub fn finish(mut self) -> Result<Block, ArrowError> {
         let [trail, partition, offset, received_at] = self.position.finish();
+        let [traceparent, correlation_id] = self.request.finish();
         block(
             DEAD_LETTERS,
             vec![
@@ -94,6 +102,8 @@ impl DeadLettersColumns {
                 Arc::new(self.value.finish()),
                 Arc::new(self.header_names.finish()),
                 Arc::new(self.header_values.finish()),
+                traceparent,
+                correlation_id,
             ],
         )
     }

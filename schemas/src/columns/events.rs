@@ -10,8 +10,8 @@ use arrow_schema::ArrowError;
 use audit_event::{AuditEvent, SchemaId, Timestamp, TrailId};
 
 use super::{
-    Block, Dictionary, Position, PositionColumns, TextList, block, push_list, push_text, push_uuid,
-    uuid_column,
+    Block, Dictionary, Position, PositionColumns, RequestBuilders, RequestColumns, TextList, block,
+    push_list, push_text, push_uuid, uuid_column,
 };
 use crate::avro::CODEC_VERSION;
 use crate::table::EVENTS;
@@ -27,6 +27,7 @@ pub struct EventRow<'a> {
     /// The record value where `rebuild` from the columns would not give it, else empty.
     pub raw_record: &'a [u8],
     pub flags: &'a [&'static str],
+    pub request: RequestColumns<'a>,
 }
 
 /// `DateTime64(6)` holds 1900-01-01 up to the end of 2299; an event outside is shown at the edge.
@@ -83,6 +84,7 @@ pub struct EventsColumns {
     codec_version: UInt8Builder,
     raw_record: arrow_array::builder::BinaryBuilder,
     flags: ListBuilder<Dictionary>,
+    request: RequestBuilders,
     rows: usize,
 }
 
@@ -129,6 +131,7 @@ impl EventsColumns {
             codec_version: UInt8Builder::new(),
             raw_record: Default::default(),
             flags: ListBuilder::default(),
+            request: RequestBuilders::default(),
             rows: 0,
         }
     }
@@ -150,6 +153,7 @@ impl EventsColumns {
             self.flags.values().append_value(flag);
         }
         self.flags.append(true);
+        self.request.push(row.request);
         self.rows += 1;
     }
 
@@ -201,6 +205,7 @@ impl EventsColumns {
 
     pub fn finish(mut self) -> Result<Block, ArrowError> {
         let [trail, partition, offset, received_at] = self.position.finish();
+        let [traceparent, correlation_id] = self.request.finish();
         block(
             EVENTS,
             vec![
@@ -246,6 +251,8 @@ impl EventsColumns {
                 Arc::new(self.codec_version.finish()),
                 Arc::new(self.raw_record.finish()),
                 Arc::new(self.flags.finish()),
+                traceparent,
+                correlation_id,
             ],
         )
     }

@@ -99,6 +99,30 @@ impl PositionColumns {
     }
 }
 
+/// The request that brought a record; empty where nobody said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RequestColumns<'a> {
+    pub traceparent: &'a str,
+    pub correlation_id: &'a str,
+}
+
+#[derive(Default)]
+struct RequestBuilders {
+    traceparent: StringBuilder,
+    correlation_id: StringBuilder,
+}
+
+impl RequestBuilders {
+    fn push(&mut self, request: RequestColumns<'_>) {
+        self.traceparent.append_value(request.traceparent);
+        self.correlation_id.append_value(request.correlation_id);
+    }
+
+    fn finish(mut self) -> [ArrayRef; 2] {
+        [Arc::new(self.traceparent.finish()), Arc::new(self.correlation_id.finish())]
+    }
+}
+
 const UUID_BYTES: i32 = 16;
 
 fn uuid_column() -> FixedSizeBinaryBuilder {

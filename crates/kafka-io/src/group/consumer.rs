@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fence::Fence;
 use super::lane::Flow;
-use super::{GroupConfig, GroupError, GroupHandler, Record};
+use super::{GroupConfig, GroupError, GroupHandler, Incident, Record};
 use crate::KafkaError;
 use crate::config::KafkaConfig;
 
@@ -45,6 +45,7 @@ pub fn run(
         last_generation = consumer.context().last_generation();
         if let SessionEnd::Broken(reason) = end {
             tracing::warn!(reason, "the consumer is thrown away; a new one joins");
+            consumer.context().tell(Incident::ConsumerReplaced);
             drop(consumer);
             std::thread::sleep(RESTART_WAIT);
         }
@@ -57,7 +58,7 @@ fn make_consumer(
     group: &GroupConfig,
     fence: Fence,
 ) -> Result<BaseConsumer<Fence>, KafkaError> {
-    let mut client = kafka.client("sealtrail-processor");
+    let mut client = kafka.client("sealtrail-processor")?;
     client
         .set("group.id", &group.group_id)
         .set("enable.auto.commit", "false")
@@ -77,7 +78,7 @@ fn make_consumer(
     if !group.instance_id.is_empty() {
         client.set("group.instance.id", &group.instance_id);
     }
-    client.create_with_context(fence).map_err(|e| KafkaError::new("create a kafka consumer", e))
+    client.create_with_context(fence).map_err(|e| KafkaError::of_client("create a kafka consumer", &e))
 }
 
 fn session(
@@ -125,10 +126,16 @@ fn is_held_up(consumer: &BaseConsumer<Fence>, fence: &Fence, topic: &str, group:
             Flow::Stuck { .. } if !lane.paused => {
                 tracing::info!(%partition, "partition paused: its worker is behind");
                 lane.paused = set_paused(consumer, topic, *partition, true);
+                if lane.paused {
+                    fence.tell(Incident::Paused(*partition));
+                }
             }
             Flow::Free if lane.may_resume() => {
                 tracing::info!(%partition, "partition resumed");
                 lane.paused = !set_paused(consumer, topic, *partition, false);
+                if !lane.paused {
+                    fence.tell(Incident::Resumed(*partition));
+                }
             }
             _ => {}
         }

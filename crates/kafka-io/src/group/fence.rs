@@ -13,7 +13,9 @@ use rdkafka::statistics::Statistics;
 use rdkafka::{Offset as Position, TopicPartitionList};
 
 use super::lane::{Lane, WAITING_CHUNKS};
-use super::{Assignment, CommitError, CommitRequest, Commits, Committed, GroupConfig, GroupHandler, Lease};
+use super::{
+    Assignment, CommitError, CommitRequest, Commits, Committed, GroupConfig, GroupHandler, Incident, Lease,
+};
 use crate::config::KafkaConfig;
 
 /// How often a drain looks for commits and for released leases.
@@ -52,6 +54,10 @@ impl Fence {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub fn tell(&self, incident: Incident) {
+        self.handler.incident(incident);
+    }
+
     pub fn last_generation(&self) -> u64 {
         self.state().last_generation
     }
@@ -82,6 +88,7 @@ impl Fence {
         }
         let sent = self.offsets(request).and_then(|offsets| consumer.commit(&offsets, CommitMode::Sync));
         sent.map_err(|error| {
+            self.tell(Incident::CommitFailed);
             let reason = format!("commit of partition {}: {error}", request.partition);
             self.state().broken.get_or_insert_with(|| reason.clone());
             CommitError::Unknown(reason)

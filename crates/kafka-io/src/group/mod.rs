@@ -11,6 +11,7 @@ mod fence;
 mod lane;
 
 use audit_event::{AssignmentGeneration, NextOffset, Offset, PartitionId, RecordTime};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -19,21 +20,28 @@ use tokio_util::sync::CancellationToken;
 pub use consumer::run;
 
 /// The bounds and times of a group consumer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GroupConfig {
+    /// The consumer group. Never rename it in a trail's life: the commits are kept under it.
     pub group_id: String,
     /// Kafka's static membership (KIP-345): a restarted process with the same name takes its partitions back at once.
     /// Each process needs its own; empty for a member without a name.
     pub instance_id: String,
+    /// Kafka's session; heartbeats come five times in it.
+    #[schemars(range(min = 1_000, max = 1_800_000))]
     pub session_timeout_ms: u32,
     /// The longest time between two polls before Kafka gives the partitions away.
+    #[schemars(range(min = 1_000, max = 86_400_000))]
     pub max_poll_interval_ms: u32,
     /// How long a partition may take to finish its batch when it is taken away or at stop.
+    #[schemars(range(min = 1, max = 600_000))]
     pub drain_timeout_ms: u64,
     /// A partition whose worker can't keep up holds the poll this long; then it is paused on its own.
+    #[schemars(range(min = 1, max = 60_000))]
     pub pause_after_ms: u64,
-    /// Records that librdkafka fetches ahead of a partition.
+    /// What is fetched ahead of a partition.
+    #[schemars(range(min = 1, max = 2_097_151))]
     pub prefetch_kib: u32,
 }
 
@@ -149,6 +157,20 @@ pub trait GroupHandler: Send + Sync + 'static {
     fn owned(&self, partitions: &[PartitionId]);
     /// Records between the committed offset and the end of the log.
     fn lag(&self, partition: PartitionId, records: i64);
+    /// Something that a person who watches the group wants counted. Must return at once.
+    fn incident(&self, incident: Incident);
+}
+
+/// What happens in a group beside the flow of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incident {
+    /// The partition's worker is behind; nothing more is fetched for it until it has caught up.
+    Paused(PartitionId),
+    Resumed(PartitionId),
+    /// A commit failed or was not answered.
+    CommitFailed,
+    /// The consumer was thrown away; a new one joins.
+    ConsumerReplaced,
 }
 
 #[derive(Debug, Error)]
