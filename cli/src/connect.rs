@@ -11,22 +11,32 @@ use kafka_io::config::TopicCheck;
 use reqwest::Url;
 use service_kit::{Secret, secret};
 
+use crate::registry::Registry;
+use crate::{kafka_file, trust};
+
 #[derive(Debug, Clone, Args)]
 pub struct KafkaFlags {
-    /// Kafka brokers
-    #[arg(long, env = "SEALTRAIL_KAFKA", default_value = "127.0.0.1:9092")]
-    pub kafka: String,
+    /// Kafka brokers, joined by commas; without it those of --kafka-config, or 127.0.0.1:9092
+    #[arg(long, env = "SEALTRAIL_KAFKA", value_name = "BROKERS")]
+    pub kafka: Option<String>,
+    /// TOML file with the table `kafka` of a service's settings, for brokers with TLS or passwords
+    #[arg(long, env = "SEALTRAIL_KAFKA_CONFIG", value_name = "FILE")]
+    pub kafka_config: Option<String>,
 }
 
 impl KafkaFlags {
-    pub fn config(&self, topic_check: TopicCheck) -> KafkaConfig {
-        KafkaConfig { brokers: self.kafka.clone(), topic_check, ..KafkaConfig::default() }
+    pub fn config(&self, topic_check: TopicCheck) -> anyhow::Result<KafkaConfig> {
+        // an empty variable is none, as an environment can hardly take one back
+        let file = self.kafka_config.as_ref().filter(|path| !path.is_empty());
+        let config = file.map(|path| kafka_file::read(path.as_ref())).transpose()?.unwrap_or_default();
+        let brokers = self.kafka.clone().filter(|brokers| !brokers.is_empty());
+        Ok(KafkaConfig { brokers: brokers.unwrap_or(config.brokers.clone()), topic_check, ..config })
     }
 }
 
 #[derive(Debug, Clone, Args)]
 pub struct ClickHouseFlags {
-    /// ClickHouse over HTTP, with database, user and password in the query string
+    /// ClickHouse over HTTP or HTTPS, with database, user and password in the query string
     #[arg(long, env = "SEALTRAIL_CLICKHOUSE_URL", hide_env_values = true, value_name = "URL")]
     pub clickhouse: String,
 }
@@ -35,13 +45,13 @@ impl ClickHouseFlags {
     pub fn connect(&self) -> anyhow::Result<ClickHouse> {
         // the URL holds a password: name the variable, not the value
         let mut url = Url::parse(&self.clickhouse).context("SEALTRAIL_CLICKHOUSE_URL is not a URL")?;
-        let mut config = ClickHouseConfig::default();
-        let mut password = None;
+        let ca_file = trust::ca_file().map(ToOwned::to_owned);
+        let mut config = ClickHouseConfig { ca_file, ..ClickHouseConfig::default() };
         for (key, value) in url.query_pairs() {
             match &*key {
                 "database" => config.database = value.into_owned(),
                 "user" => config.user = value.into_owned(),
-                "password" => password = Some(value.into_owned()),
+                "password" => config.password = Some(Secret::new(value)),
                 other => anyhow::bail!(
                     "SEALTRAIL_CLICKHOUSE_URL: unknown parameter {other}; database, user and password are read"
                 ),
@@ -49,8 +59,34 @@ impl ClickHouseFlags {
         }
         url.set_query(None);
         config.url = url.as_str().trim_end_matches('/').to_owned();
-        Ok(ClickHouse::new(&config, password.as_deref()))
+        Ok(ClickHouse::new(&config)?)
     }
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct RegistryFlags {
+    /// Schema registry; a login stands before its host, as in https://user:password@host
+    #[arg(
+        long,
+        env = "SEALTRAIL_REGISTRY_URL",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:8085",
+        value_name = "URL"
+    )]
+    pub registry: Url,
+}
+
+impl RegistryFlags {
+    pub fn connect(&self) -> anyhow::Result<Registry> {
+        Registry::new(self.registry.clone())
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct GroupFlags {
+    /// The processors' consumer group, as in their setting group.group_id
+    #[arg(long, default_value = "sealtrail-processor", value_name = "ID")]
+    pub group: String,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -69,6 +105,7 @@ impl PepperFlags {
 
 #[derive(Debug, Clone, Args)]
 pub struct GatewayFlags {
+    /// Ingest gateway
     #[arg(long, env = "SEALTRAIL_GATEWAY_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
     pub gateway: Url,
     /// API key of a producer or an admin

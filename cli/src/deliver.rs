@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::connect::GatewayFlags;
+use crate::trust;
 
 /// Events in one request,
 pub const BATCH_EVENTS: usize = 500;
@@ -59,7 +60,7 @@ pub struct Gateway {
 impl Gateway {
     pub fn new(flags: &GatewayFlags) -> anyhow::Result<Self> {
         Ok(Self {
-            client: reqwest::Client::builder().timeout(REQUEST_TIMEOUT).build()?,
+            client: trust::http_client(REQUEST_TIMEOUT)?,
             url: flags.gateway.join("/v1/events/batch").context("SEALTRAIL_GATEWAY_URL")?,
             authorization: format!("Bearer {}", flags.api_key.expose()),
         })

@@ -4,19 +4,24 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 use crate::cloudtrail;
 use crate::connect::GatewayFlags;
-use crate::deliver::{Gateway, Tally};
+use crate::deliver::Gateway;
+use crate::help;
+use crate::output::{Format, Outcome, Show};
 
 #[derive(Debug, Subcommand)]
 pub enum ImportCommand {
     /// AWS CloudTrail log files, plain or gzip; importing a file twice adds nothing
+    #[command(after_help = help::IMPORT_CLOUDTRAIL)]
     Cloudtrail(CloudTrailFlags),
 }
 
 #[derive(Debug, Args)]
 pub struct CloudTrailFlags {
+    /// Log files as AWS writes them
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -24,25 +29,44 @@ pub struct CloudTrailFlags {
 }
 
 /// What happened to all files.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 struct Report {
+    files: usize,
     records: usize,
-    tally: Tally,
-    faults: Vec<String>,
+    accepted: u64,
+    duplicate: u64,
+    dropped_by_policy: u64,
+    /// A sentence for each record, or file, that is not in the trail.
+    not_taken: Vec<String>,
 }
 
-/// Answers whether everything is in the trail.
-pub async fn run(command: ImportCommand) -> anyhow::Result<bool> {
+impl Show for Report {
+    fn text(&self) -> String {
+        format!(
+            "{} records in {} files: {} accepted, {} there already, {} dropped by policy, {} not taken",
+            self.records,
+            self.files,
+            self.accepted,
+            self.duplicate,
+            self.dropped_by_policy,
+            self.not_taken.len()
+        )
+    }
+}
+
+pub async fn run(command: ImportCommand, format: Format) -> anyhow::Result<Outcome> {
     let ImportCommand::Cloudtrail(flags) = command;
     let gateway = Gateway::new(&flags.gateway)?;
     let bar = ProgressBar::new(0)
         .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} events, {per_sec}, {elapsed}")?);
-    let mut report = Report::default();
+    let mut report = Report { files: flags.files.len(), ..Report::default() };
     for file in &flags.files {
         import_file(file, &gateway, &bar, &mut report).await?;
     }
     bar.finish_and_clear();
-    Ok(print(&report, flags.files.len()))
+    report.not_taken.iter().for_each(|fault| eprintln!("{fault}"));
+    format.print(&report)?;
+    Ok(Outcome::done_if(report.not_taken.is_empty()))
 }
 
 async fn import_file(
@@ -54,7 +78,7 @@ async fn import_file(
     let records = match cloudtrail::read_file(file) {
         Ok(records) => records,
         Err(error) => {
-            report.faults.push(format!("{}: {error}", file.display()));
+            report.not_taken.push(format!("{}: {error}", file.display()));
             return Ok(());
         }
     };
@@ -69,31 +93,17 @@ async fn import_file(
             }
             Err(error) => {
                 bar.inc(1);
-                report.faults.push(format!("{}: record {}: {error}", file.display(), place + 1));
+                report.not_taken.push(format!("{}: record {}: {error}", file.display(), place + 1));
             }
         }
     }
     let tally = gateway.deliver(&events, |n| bar.inc(n)).await?;
     for (event, why) in &tally.rejected {
         let record = places.get(*event).map_or(0, |place| place + 1);
-        report.faults.push(format!("{}: record {record}: {why}", file.display()));
+        report.not_taken.push(format!("{}: record {record}: {why}", file.display()));
     }
-    report.tally.accepted += tally.accepted;
-    report.tally.duplicate += tally.duplicate;
-    report.tally.dropped_by_policy += tally.dropped_by_policy;
-    report.tally.rejected.extend(tally.rejected);
+    report.accepted += tally.accepted;
+    report.duplicate += tally.duplicate;
+    report.dropped_by_policy += tally.dropped_by_policy;
     Ok(())
-}
-
-fn print(report: &Report, files: usize) -> bool {
-    for fault in &report.faults {
-        eprintln!("{fault}");
-    }
-    let Tally { accepted, duplicate, dropped_by_policy, .. } = &report.tally;
-    println!(
-        "{} records in {files} files: {accepted} accepted, {duplicate} there already, {dropped_by_policy} dropped by policy, {} not taken",
-        report.records,
-        report.faults.len(),
-    );
-    report.faults.is_empty()
 }

@@ -1,7 +1,5 @@
 //! `migrate` and `init`: what must be there before the services start.
 
-use std::time::Duration;
-
 use anyhow::{Context, bail};
 use audit_event::control::{DedupeRules, TRAIL_KEY, TrailRecord, VALUE_VERSION};
 use audit_event::{Offset, TrailId};
@@ -13,17 +11,16 @@ use kafka_io::control::{ControlWriter, read_once};
 use kafka_io::topics::{self, Replication, TopicSpec};
 use kafka_io::{KafkaConfig, KafkaError};
 use schemas::{CONTROL_TOPIC, DEAD_LETTERS_TOPIC, EVENTS_SUBJECT, EVENTS_TOPIC};
+use serde::Serialize;
 use uuid::Uuid;
 
-use crate::connect::{ClickHouseFlags, KafkaFlags};
-
-const REGISTRY_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::connect::{ClickHouseFlags, KafkaFlags, RegistryFlags};
+use crate::output::{Format, Show};
 
 #[derive(Debug, Args)]
 pub struct InitFlags {
-    /// Schema registry
-    #[arg(long, env = "SEALTRAIL_REGISTRY_URL", default_value = "http://127.0.0.1:8085", value_name = "URL")]
-    registry: String,
+    #[command(flatten)]
+    registry: RegistryFlags,
     #[command(flatten)]
     kafka: KafkaFlags,
     #[command(flatten)]
@@ -32,42 +29,71 @@ pub struct InitFlags {
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=10_000))]
     partitions: i32,
     /// One broker is enough: topics with one replica, which a lost disk loses
-    #[arg(long)]
+    #[arg(long, env = "SEALTRAIL_SINGLE_BROKER", value_parser = clap::builder::FalseyValueParser::new())]
     single_broker: bool,
     /// Begin a new trail although ClickHouse knows an earlier one of this topic, because the topic was made anew
     #[arg(long)]
     new_trail: bool,
 }
 
-pub async fn migrate(flags: &ClickHouseFlags) -> anyhow::Result<()> {
-    let applied = flags.connect()?.migrate().await?;
-    if applied.is_empty() {
-        println!("the tables are up to date");
-    }
-    for name in applied {
-        println!("applied {name}");
-    }
-    Ok(())
+/// What `migrate` did.
+#[derive(Debug, Serialize)]
+struct Migrated {
+    applied: Vec<&'static str>,
 }
 
-pub async fn run(flags: &InitFlags) -> anyhow::Result<()> {
-    let check = if flags.single_broker { TopicCheck::SingleBroker } else { TopicCheck::Strict };
-    let kafka = flags.kafka.config(check);
-    let engine = flags.clickhouse.connect()?;
-    make_topics(&kafka, flags).await?;
-    let control = read_once(&kafka, CONTROL_TOPIC).await?;
-    let trail = match &control.trail {
-        Some(trail) => {
-            println!("trail {} goes on", trail.trail_id);
-            trail.clone()
+impl Show for Migrated {
+    fn text(&self) -> String {
+        match &self.applied[..] {
+            [] => "the tables are up to date".to_owned(),
+            applied => applied.iter().map(|name| format!("applied {name}\n")).collect(),
         }
-        None => begin_trail(&kafka, &engine, flags.new_trail).await?,
+    }
+}
+
+/// What `init` did.
+#[derive(Debug, Serialize)]
+struct Initialised {
+    made_topics: Vec<&'static str>,
+    trail_id: TrailId,
+    partitions: usize,
+    /// Whether the trail was begun now, or goes on.
+    begun: bool,
+}
+
+impl Show for Initialised {
+    fn text(&self) -> String {
+        let mut text: String = self.made_topics.iter().map(|name| format!("made topic {name}\n")).collect();
+        text += &match self.begun {
+            true => format!("began trail {} with {} partitions", self.trail_id, self.partitions),
+            false => format!("trail {} goes on", self.trail_id),
+        };
+        text
+    }
+}
+
+pub async fn migrate(flags: &ClickHouseFlags, format: Format) -> anyhow::Result<()> {
+    let applied = flags.connect()?.migrate().await?;
+    format.print(&Migrated { applied })
+}
+
+pub async fn run(flags: &InitFlags, format: Format) -> anyhow::Result<()> {
+    let check = if flags.single_broker { TopicCheck::SingleBroker } else { TopicCheck::Strict };
+    let kafka = flags.kafka.config(check)?;
+    let engine = flags.clickhouse.connect()?;
+    let made_topics = make_topics(&kafka, flags).await?;
+    let control = read_once(&kafka, CONTROL_TOPIC).await?;
+    let (trail, begun) = match &control.trail {
+        Some(trail) => (trail.clone(), false),
+        None => (begin_trail(&kafka, &engine, flags.new_trail).await?, true),
     };
     remember_trail(&engine, &trail).await?;
-    set_compatibility(&flags.registry).await
+    flags.registry.connect()?.set_compatibility(EVENTS_SUBJECT).await?;
+    let partitions = trail.genesis.len();
+    format.print(&Initialised { made_topics, trail_id: trail.trail_id, partitions, begun })
 }
 
-async fn make_topics(kafka: &KafkaConfig, flags: &InitFlags) -> Result<(), KafkaError> {
+async fn make_topics(kafka: &KafkaConfig, flags: &InitFlags) -> Result<Vec<&'static str>, KafkaError> {
     let specs = [
         TopicSpec::events(EVENTS_TOPIC, flags.partitions),
         TopicSpec::dead_letters(DEAD_LETTERS_TOPIC),
@@ -80,17 +106,14 @@ async fn make_topics(kafka: &KafkaConfig, flags: &InitFlags) -> Result<(), Kafka
         }
     }
     if missing.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let replication = if flags.single_broker {
         Replication { replicas: 1, min_insync: 1 }
     } else {
         Replication { replicas: 3, min_insync: 2 }
     };
-    for name in topics::create_missing(kafka, &missing, replication).await? {
-        println!("made topic {name}");
-    }
-    Ok(())
+    topics::create_missing(kafka, &missing, replication).await
 }
 
 async fn begin_trail(
@@ -111,7 +134,6 @@ async fn begin_trail(
         dedupe: DedupeRules::default(),
     };
     ControlWriter::new(kafka, CONTROL_TOPIC)?.put(TRAIL_KEY, &trail).await?;
-    println!("began trail {} with {partitions} partitions", trail.trail_id);
     Ok(trail)
 }
 
@@ -128,18 +150,6 @@ async fn remember_trail(engine: &ClickHouse, trail: &TrailRecord) -> anyhow::Res
     .param("genesis", trail.genesis.iter().map(|offset| offset.0).collect::<Vec<_>>())
     .setting("async_insert", "0");
     Ok(engine.execute("remember the trail", remember).await?)
-}
-
-/// Every later schema of the subject must read all earlier records, and be read by every earlier reader.
-async fn set_compatibility(registry: &str) -> anyhow::Result<()> {
-    let url = format!("{}/config/{EVENTS_SUBJECT}", registry.trim_end_matches('/'));
-    let client = reqwest::Client::builder().timeout(REGISTRY_TIMEOUT).build()?;
-    let set = client.put(&url).json(&serde_json::json!({ "compatibility": "FULL_TRANSITIVE" })).send();
-    let answer = set.await.context("the schema registry does not answer; check SEALTRAIL_REGISTRY_URL")?;
-    if !answer.status().is_success() {
-        bail!("the schema registry answered {} to {url}", answer.status());
-    }
-    Ok(())
 }
 
 /// A trail that ClickHouse knows and Kafka does not: the topics were made anew, or these are other brokers.

@@ -5,41 +5,69 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::connect::GatewayFlags;
-use crate::deliver::Gateway;
+use crate::deliver::{Gateway, Tally};
+use crate::output::{Format, Outcome, Show};
 
 #[derive(Debug, Args)]
 pub struct SendFlags {
+    /// One event, an array of events, or one event a line
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
     gateway: GatewayFlags,
 }
 
-/// Answers whether every event was taken.
-pub async fn run(flags: SendFlags) -> anyhow::Result<bool> {
+/// What became of the events.
+#[derive(Debug, Serialize)]
+struct Sent {
+    events: usize,
+    accepted: u64,
+    duplicate: u64,
+    dropped_by_policy: u64,
+    not_taken: Vec<NotTaken>,
+}
+
+#[derive(Debug, Serialize)]
+struct NotTaken {
+    /// Counted from 1 over all files.
+    event: usize,
+    why: String,
+}
+
+impl Show for Sent {
+    fn text(&self) -> String {
+        format!(
+            "{} events: {} accepted, {} there already, {} dropped by policy, {} not taken",
+            self.events,
+            self.accepted,
+            self.duplicate,
+            self.dropped_by_policy,
+            self.not_taken.len()
+        )
+    }
+}
+
+pub async fn run(flags: SendFlags, format: Format) -> anyhow::Result<Outcome> {
     let gateway = Gateway::new(&flags.gateway)?;
     let mut events = Vec::new();
     for file in &flags.files {
         events.extend(read(file).with_context(|| format!("read {}", file.display()))?);
     }
     events.iter_mut().for_each(give_id);
-    let tally = gateway.deliver(&events, |_| {}).await?;
-    for (place, why) in &tally.rejected {
-        eprintln!("event {}: {why}", place + 1);
+    let Tally { accepted, duplicate, dropped_by_policy, rejected } = gateway.deliver(&events, |_| {}).await?;
+    let not_taken: Vec<_> =
+        rejected.into_iter().map(|(place, why)| NotTaken { event: place + 1, why }).collect();
+    for NotTaken { event, why } in &not_taken {
+        eprintln!("event {event}: {why}");
     }
-    println!(
-        "{} events: {} accepted, {} there already, {} dropped by policy, {} not taken",
-        events.len(),
-        tally.accepted,
-        tally.duplicate,
-        tally.dropped_by_policy,
-        tally.rejected.len()
-    );
-    Ok(tally.rejected.is_empty())
+    let outcome = Outcome::done_if(not_taken.is_empty());
+    format.print(&Sent { events: events.len(), accepted, duplicate, dropped_by_policy, not_taken })?;
+    Ok(outcome)
 }
 
 /// An event that is sent again after a lost answer must be the same event.

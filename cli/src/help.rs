@@ -1,0 +1,137 @@
+//! The texts that stand below each command's options: examples that can be pasted, and what JSON output holds.
+
+pub const ROOT: &str = "\
+Examples:
+  set -a; . .local/demo.env; set +a
+  sealtrail doctor
+  sealtrail send events.json
+  sealtrail tenants list --output json
+  sealtrail backup --to /backups/2026-11-22
+
+Environment (flags of the same meaning win):
+  SEALTRAIL_KAFKA             Kafka brokers, host:port, several with commas between
+  SEALTRAIL_SINGLE_BROKER     true where one replica is enough, as on a laptop
+  SEALTRAIL_KAFKA_CONFIG      file with Kafka's TLS and SASL settings
+  SEALTRAIL_CLICKHOUSE_URL    ClickHouse over HTTP, database, user and password in the query string
+  SEALTRAIL_REGISTRY_URL      schema registry
+  SEALTRAIL_GATEWAY_URL       ingest gateway
+  SEALTRAIL_QUERY_URL         query API
+  SEALTRAIL_PROCESSOR_URL     processor's admin port
+  SEALTRAIL_API_KEY           API key of a producer or an admin
+  SEALTRAIL_CA_FILE           certificate authorities to trust for https
+  SEALTRAIL_PEPPER_FILE       file with the secret under which API keys are hashed
+
+Exit codes, the same for every command:
+  0  all done; with doctor: nothing is broken
+  1  done in part (some events were not taken), or something was found (doctor)
+  2  failed, or called wrongly; nothing was done, or nobody knows how much
+
+Results go to standard output, as tables or with --output json as one JSON object; progress and remarks go to
+standard error. Fields of JSON results are added, never renamed.";
+
+pub const MIGRATE: &str = "\
+Examples:
+  sealtrail migrate
+
+JSON: {\"applied\": [name]}";
+
+pub const INIT: &str = "\
+Examples:
+  sealtrail init --partitions 12
+  sealtrail init --single-broker
+
+JSON: {\"made_topics\": [name], \"trail_id\": uuid, \"partitions\": n, \"begun\": whether it was begun now}";
+
+pub const TENANTS_CREATE: &str = "\
+Examples:
+  sealtrail tenants create payroll
+  sealtrail tenants create payroll --level all
+
+JSON: {\"tenant_id\", \"level\", \"created_at\"}";
+
+pub const TENANTS_LIST: &str = "\
+Examples:
+  sealtrail tenants list
+  sealtrail tenants list --output json
+
+JSON: {\"tenants\": [{\"tenant_id\", \"level\", \"created_at\"}]}";
+
+pub const KEYS_CREATE: &str = "\
+Examples:
+  sealtrail keys create --tenant payroll --role producer
+  sealtrail keys create --tenant payroll --role admin --file payroll.key
+
+JSON: {\"key_id\", \"tenant_id\", \"role\", \"api_key\", \"file\"}; api_key is null where a file has it, key_id where the
+file's key was good";
+
+pub const KEYS_LIST: &str = "\
+Examples:
+  sealtrail keys list
+  sealtrail keys list --tenant payroll --output json
+
+JSON: {\"keys\": [{\"key_id\", \"tenant_id\", \"role\", \"created_at\"}]}";
+
+pub const IMPORT_CLOUDTRAIL: &str = "\
+Examples:
+  sealtrail import cloudtrail logs/*.json.gz
+
+Records that are there already count as accepted or as there already; the trail keeps one. Exit code 1 says that some
+records are not in the trail: each is named on standard error.
+
+JSON: {\"files\", \"records\", \"accepted\", \"duplicate\", \"dropped_by_policy\", \"not_taken\": [sentence]}";
+
+pub const SEND: &str = "\
+Examples:
+  sealtrail send events.json
+  sealtrail send monday.ndjson tuesday.ndjson
+
+Exit code 1 says that some events were not taken; each is named on standard error.
+
+JSON: {\"events\", \"accepted\", \"duplicate\", \"dropped_by_policy\", \"not_taken\": [{\"event\", \"why\"}]}";
+
+pub const DOCTOR: &str = "\
+Examples:
+  sealtrail doctor
+  sealtrail doctor
+  sealtrail doctor --single-broker
+  sealtrail doctor --output json
+
+Each check is ok, warn (works, look at it), broken (a part does not work, or a promise is not kept) or unknown (what it
+hangs on could not be reached). Nothing is written. Exit code 1 says that something is broken. Disk space is not looked
+at, nor is the broker's clock other than through the times of its records.
+
+JSON: {\"state\": worst, \"checks\": [{\"name\", \"state\", \"seen\", \"do\"}]}";
+
+pub const BACKUP: &str = "\
+Examples:
+  sealtrail backup --to /backups/2026-11-22
+  sealtrail backup --to /backups/2026-11-23 --since /backups/2026-11-22
+
+It holds the rows of all tables up to the last closed batch of each partition, the control records (hashes of API keys
+among them), and the schemas. Files are readable by their owner only. It is written under DIR.partial and renamed when it
+is whole. Services go on meanwhile.
+
+JSON: {\"directory\", \"backup_id\", \"since\", \"files\", \"bytes\", \"tables\": [{\"table\", \"rows\"}]}";
+
+pub const RESTORE: &str = "\
+Examples:
+  sealtrail restore --from /backups/2026-11-22
+  sealtrail restore --from /backups/2026-11-22 --from /backups/2026-11-23
+  sealtrail restore --from /backups/2026-11-22 --check-only
+
+Stop every processor first. The database must be empty. When the rows are in and add up, the processor group's commits
+are set to the end of the backup, so that a processor that is started then reads from Kafka what came after it. A
+restore that was interrupted has set no commits: drop the database and run it again.
+
+JSON: {\"backup_ids\": [uuid], \"restored\": false with --check-only, \"tables\": [{\"table\", \"rows\"}],
+\"commits\": [{\"partition\", \"offset\"}]}";
+
+pub const COMPLETIONS: &str = "\
+Examples:
+  sealtrail completions bash > /etc/bash_completion.d/sealtrail
+  sealtrail completions zsh > ~/.zfunc/_sealtrail
+  sealtrail completions fish > ~/.config/fish/completions/sealtrail.fish";
+
+pub const MAN: &str = "\
+Examples:
+  sealtrail man --dir /usr/local/share/man/man1";

@@ -1,0 +1,220 @@
+//! API keys: records of the control topic, which hold a hash of each.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use audit_event::TenantId;
+use audit_event::control::{ApiKeyRecord, ControlState, Role, VALUE_VERSION};
+use audit_event::credential::{Pepper, authenticate, format_api_key};
+use chrono::Utc;
+use clap::{Args, Subcommand, ValueEnum};
+use kafka_io::config::TopicCheck;
+use kafka_io::control::{ControlWriter, read_once};
+use schemas::CONTROL_TOPIC;
+use serde::Serialize;
+
+use crate::connect::{KafkaFlags, PepperFlags};
+use crate::credentials::{random_text, write_secret};
+use crate::help;
+use crate::output::{self, Format, Show, name_of};
+
+const KEY_ID_CHARS: usize = 12;
+/// 40 letters and digits are 238 bits.
+const SECRET_CHARS: usize = 40;
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Create an API key; it is shown once
+    #[command(after_help = help::KEYS_CREATE)]
+    Create(KeyFlags),
+    /// List the API keys; never their secrets, which nobody has but their owners
+    #[command(after_help = help::KEYS_LIST)]
+    List(KeyListFlags),
+}
+
+#[derive(Debug, Args)]
+pub struct KeyListFlags {
+    /// Only this tenant's
+    #[arg(long)]
+    tenant: Option<TenantId>,
+    #[command(flatten)]
+    kafka: KafkaFlags,
+}
+
+#[derive(Debug, Args)]
+pub struct KeyFlags {
+    /// Whose key it is
+    #[arg(long)]
+    tenant: TenantId,
+    /// What its holder may do
+    #[arg(long)]
+    role: KeyRole,
+    /// Write the key to this file instead of showing it; a key there that is still good is kept
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    kafka: KafkaFlags,
+    #[command(flatten)]
+    pepper: PepperFlags,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum KeyRole {
+    /// write
+    Producer,
+    /// read
+    Reader,
+    /// read, export, verify
+    Auditor,
+    /// all of these for one tenant
+    Admin,
+}
+
+impl From<KeyRole> for Role {
+    fn from(role: KeyRole) -> Self {
+        match role {
+            KeyRole::Producer => Self::Producer,
+            KeyRole::Reader => Self::Reader,
+            KeyRole::Auditor => Self::Auditor,
+            KeyRole::Admin => Self::Admin,
+        }
+    }
+}
+
+/// A key as it is shown: neither its secret nor the hash of it.
+#[derive(Debug, Serialize)]
+struct KeyView {
+    key_id: String,
+    tenant_id: TenantId,
+    role: Role,
+    created_at: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Keys {
+    keys: Vec<KeyView>,
+}
+
+impl Show for Keys {
+    fn text(&self) -> String {
+        let row =
+            |k: &KeyView| [k.key_id.clone(), k.tenant_id.to_string(), name_of(k.role), k.created_at.clone()];
+        output::table(["key", "tenant", "role", "created"], self.keys.iter().map(row))
+    }
+}
+
+/// A key just made, or found good.
+#[derive(Debug, Serialize)]
+struct NewKey {
+    key_id: Option<String>,
+    tenant_id: TenantId,
+    role: Role,
+    /// The key itself, if it was not written to a file.
+    api_key: Option<String>,
+    file: Option<PathBuf>,
+}
+
+impl Show for NewKey {
+    fn text(&self) -> String {
+        match (&self.api_key, &self.file, &self.key_id) {
+            (Some(api_key), ..) => api_key.clone(),
+            (None, Some(file), None) => format!("the key in {} is good", file.display()),
+            (None, Some(file), Some(_)) => format!("wrote a new key to {}", file.display()),
+            (None, None, _) => String::new(),
+        }
+    }
+}
+
+pub async fn run(command: KeyCommand, format: Format) -> anyhow::Result<()> {
+    match command {
+        KeyCommand::Create(flags) => create_key(&flags, format).await,
+        KeyCommand::List(flags) => list_keys(&flags, format).await,
+    }
+}
+
+async fn list_keys(flags: &KeyListFlags, format: Format) -> anyhow::Result<()> {
+    let state = read_once(&flags.kafka.config(TopicCheck::Off)?, CONTROL_TOPIC).await?;
+    let mut keys: Vec<_> = state
+        .api_keys
+        .values()
+        .filter(|record| flags.tenant.as_ref().is_none_or(|tenant| *tenant == record.tenant_id))
+        .map(|record| KeyView {
+            key_id: record.key_id.clone(),
+            tenant_id: record.tenant_id.clone(),
+            role: record.role,
+            created_at: record.created_at.clone(),
+        })
+        .collect();
+    keys.sort_by(|a, b| {
+        (&a.tenant_id, &a.created_at, &a.key_id).cmp(&(&b.tenant_id, &b.created_at, &b.key_id))
+    });
+    format.print(&Keys { keys })
+}
+
+async fn create_key(flags: &KeyFlags, format: Format) -> anyhow::Result<()> {
+    let kafka = flags.kafka.config(TopicCheck::Off)?;
+    let pepper = flags.pepper.read()?;
+    let state = read_once(&kafka, CONTROL_TOPIC).await?;
+    if !state.tenants.contains_key(&flags.tenant) {
+        bail!("there is no tenant {0}; make it with `sealtrail tenants create {0}`", flags.tenant);
+    }
+    let mut made = NewKey {
+        key_id: None,
+        tenant_id: flags.tenant.clone(),
+        role: flags.role.into(),
+        api_key: None,
+        file: flags.file.clone(),
+    };
+    if let Some(file) = &flags.file
+        && is_good_key(file, &state, &pepper, flags)
+    {
+        return format.print(&made);
+    }
+    let key_id = random_text(KEY_ID_CHARS).to_lowercase();
+    let api_key = format_api_key(&key_id, &random_text(SECRET_CHARS));
+    let record = ApiKeyRecord {
+        v: VALUE_VERSION,
+        key_id: key_id.clone(),
+        tenant_id: flags.tenant.clone(),
+        role: flags.role.into(),
+        secret_hmac: pepper.hash(&api_key),
+        created_at: Utc::now().to_rfc3339(),
+    };
+    ControlWriter::new(&kafka, CONTROL_TOPIC)?.put(&format!("api-key/{key_id}"), &record).await?;
+    made.key_id = Some(key_id);
+    match &flags.file {
+        Some(file) => {
+            write_secret(file, &api_key).with_context(|| format!("write {}", file.display()))?;
+        }
+        None => made.api_key = Some(api_key),
+    }
+    format.print(&made)
+}
+
+fn is_good_key(file: &Path, state: &ControlState, pepper: &Pepper, flags: &KeyFlags) -> bool {
+    let Ok(api_key) = fs::read_to_string(file) else { return false };
+    let caller = authenticate(state, pepper, Some(&format!("Bearer {}", api_key.trim())));
+    caller.is_ok_and(|caller| caller.tenant_id == flags.tenant && caller.role == flags.role.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listed_key_shows_neither_secret_nor_hash() {
+        let keys = Keys {
+            keys: vec![KeyView {
+                key_id: "k1".into(),
+                tenant_id: "demo".parse().expect("a tenant"),
+                role: Role::Admin,
+                created_at: "2026-11-02T10:00:00+00:00".into(),
+            }],
+        };
+        let json = serde_json::to_value(&keys).expect("serialises");
+        let fields: Vec<_> = json["keys"][0].as_object().expect("an object").keys().cloned().collect();
+        assert_eq!(fields, ["created_at", "key_id", "role", "tenant_id"]);
+        assert_eq!(keys.text().lines().nth(1), Some("k1   demo    admin  2026-11-02T10:00:00+00:00"));
+    }
+}
