@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 
+use crate::env::Settings;
 use crate::send::chain;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two pieces of an answer.
 const READ_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -20,14 +20,9 @@ pub struct ClickHouse {
 pub type Params<'a> = &'a [(&'a str, String)];
 
 impl ClickHouse {
-    pub fn new(url: String) -> Result<Self> {
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .no_proxy()
-            .build()
-            .context("cannot set up the HTTP client")?;
-        Ok(Self { http, url })
+    pub fn of(settings: &Settings<'_>) -> Result<Self> {
+        let http = settings.http()?.read_timeout(READ_TIMEOUT).build();
+        Ok(Self { http: http.context("cannot set up the HTTP client")?, url: settings.clickhouse_url()? })
     }
 
     /// The rows of a query without FORMAT.

@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use crate::args::StackFlags;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The variables that a stack writes down for its clients.
 pub struct Settings<'a> {
@@ -28,7 +31,7 @@ impl<'a> Settings<'a> {
 
     pub fn gateway_url(&self) -> Result<String> {
         let url = self.required(self.flags.gateway_url.clone(), "SEALTRAIL_GATEWAY_URL", "--gateway-url")?;
-        Ok(plain_http(url, "the gateway's URL")?.trim_end_matches('/').to_owned())
+        Ok(http(url, "the gateway's URL")?.trim_end_matches('/').to_owned())
     }
 
     pub fn api_key(&self) -> Result<String> {
@@ -39,7 +42,17 @@ impl<'a> Settings<'a> {
 
     pub fn clickhouse_url(&self) -> Result<String> {
         let flag = self.flags.clickhouse_url.clone();
-        plain_http(self.required(flag, "SEALTRAIL_CLICKHOUSE_URL", "--clickhouse-url")?, "ClickHouse's URL")
+        http(self.required(flag, "SEALTRAIL_CLICKHOUSE_URL", "--clickhouse-url")?, "ClickHouse's URL")
+    }
+
+    /// What every HTTP client here begins with: whom it trusts, and no proxy on the way.
+    pub fn http(&self) -> Result<reqwest::ClientBuilder> {
+        let ca_file = self.variable("SEALTRAIL_CA_FILE").map(PathBuf::from);
+        let tls = client_security::client_config("SEALTRAIL_CA_FILE", ca_file.as_deref())?;
+        Ok(reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .no_proxy())
     }
 
     pub fn run_dir(&self) -> Result<PathBuf> {
@@ -63,13 +76,12 @@ impl<'a> Settings<'a> {
     }
 }
 
-/// This command carries no TLS: it is for a stack on the same machine or in the same network.
-fn plain_http(url: String, what: &str) -> Result<String> {
-    if url.starts_with("http://") {
+fn http(url: String, what: &str) -> Result<String> {
+    if url.starts_with("http://") || url.starts_with("https://") {
         Ok(url)
     } else {
         // not the URL itself: it may hold a password
-        bail!("{what} must start with http://; this command carries no TLS")
+        bail!("{what} must start with http:// or https://")
     }
 }
 
@@ -115,7 +127,7 @@ mod tests {
         };
         assert_eq!(settings.gateway_url().expect("known"), "http://here:1");
         assert_eq!(settings.variable("SEALTRAIL_GATEWAY_URL").expect("known"), "http://there:2");
-        let error = plain_http("https://h/?password=secret".to_owned(), "it").expect_err("no TLS");
+        let error = http("ftp://h/?password=secret".to_owned(), "it").expect_err("no HTTP");
         assert!(!error.to_string().contains("secret"));
     }
 }

@@ -78,7 +78,7 @@ impl Load {
             run: Run::new(seed, first_at),
             events,
             args: args.clone(),
-            gateway: Gateway::new(&settings.gateway_url()?, settings.api_key()?)?,
+            gateway: Gateway::new(settings.http()?, &settings.gateway_url()?, settings.api_key()?)?,
             books: Books::new(events, Arc::clone(&progress))?,
             progress,
             next: AtomicU64::new(1),

@@ -28,7 +28,7 @@ pub async fn command(stack: &StackFlags, args: &KillArgs) -> Result<Verdict> {
     let settings = Settings::read(stack)?;
     let pid_file = PidFile::of(&settings.run_dir()?, args.target.service());
     pid_file.living()?;
-    let clickhouse = ClickHouse::new(settings.clickhouse_url()?)?;
+    let clickhouse = ClickHouse::of(&settings)?;
     let load = Arc::new(Load::new(&settings, args.events, &args.load)?);
     refuse_used_seed(&clickhouse, &load.run).await?;
 

@@ -12,7 +12,6 @@ use uuid::Uuid;
 use crate::answer::{Answer, Fate};
 use crate::event::Event;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Above the gateway's own delivery time limit, so that its answer comes first.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -27,12 +26,10 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    pub fn new(url: &str, api_key: String) -> Result<Self> {
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
+    pub fn new(http: reqwest::ClientBuilder, url: &str, api_key: String) -> Result<Self> {
+        let http = http
             .timeout(REQUEST_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
             .build()
             .context("cannot set up the HTTP client")?;
         Ok(Self { http, batch_url: format!("{url}/v1/events/batch"), api_key })

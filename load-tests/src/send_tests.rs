@@ -112,7 +112,8 @@ async fn deliver(
     let (url, taken) = stub(manners).await;
     let run = Run::new(5, DateTime::UNIX_EPOCH);
     let books = Books::new(10, Arc::new(Progress::new(10))).expect("books");
-    let gateway = Gateway::new(&url, "stk_a_b".to_owned()).expect("a gateway");
+    let gateway =
+        Gateway::new(reqwest::Client::builder().no_proxy(), &url, "stk_a_b".to_owned()).expect("a gateway");
     let delivery = Delivery {
         gateway: &gateway,
         event: &|n| run.event(n),

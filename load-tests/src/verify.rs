@@ -45,7 +45,7 @@ LIMIT 50";
 
 pub async fn command(stack: &StackFlags, args: &VerifyArgs) -> Result<Verdict> {
     let settings = Settings::read(stack)?;
-    let clickhouse = ClickHouse::new(settings.clickhouse_url()?)?;
+    let clickhouse = ClickHouse::of(&settings)?;
     let account = Account::read(&args.ledger)?;
     let (verdict, _) = verify(&clickhouse, &account, Duration::from_secs(args.wait_s)).await?;
     Ok(verdict)

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::layout::{Layout, write_private};
+use crate::accounts::Accounts;
+use crate::layout::Layout;
 use crate::ports::Ports;
+use crate::secured::certificates::Certificates;
 use crate::supervise::Service;
 
 #[derive(Debug, Args)]
@@ -27,25 +29,21 @@ pub struct EngineFlags {
     native: SocketAddr,
 }
 
-/// The users that the stack makes, and what each may do.
-pub struct Users {
-    /// All of the database: migrations and people at the console.
-    pub owner_password: String,
-    pub processor_password: String,
-    pub query_api_password: String,
-}
-
 pub const DATABASE: &str = "sealtrail";
-pub const OWNER: &str = "sealtrail";
-pub const PROCESSOR: &str = "sealtrail_processor";
-pub const QUERY_API: &str = "sealtrail_query_api";
 
 /// Writes the configuration and answers how to start the engine.
-pub fn service(library: &Path, layout: &Layout, ports: &Ports, users: &Users) -> anyhow::Result<Service> {
+///
+/// The engine has no TLS of its own here: clickhouse-local opens the plain listeners only. The secured stack puts
+/// [`tls`] before them.
+pub fn service(
+    library: &Path,
+    layout: &Layout,
+    accounts: &Accounts,
+    (http, native): (SocketAddr, SocketAddr),
+) -> anyhow::Result<Service> {
     let data = layout.data("clickhouse");
     fs::create_dir_all(&data)?;
-    let users_file = layout.secret_file("clickhouse-users.xml");
-    write_private(&users_file, &render_users(users))?;
+    let (users_file, _) = accounts.write(layout)?;
     let config = layout.run_dir().join("clickhouse.xml");
     fs::write(&config, render_config(&users_file))?;
     let mut command = std::process::Command::new(std::env::current_exe()?);
@@ -57,43 +55,33 @@ pub fn service(library: &Path, layout: &Layout, ports: &Ports, users: &Users) ->
         .arg(&data)
         .arg("--config")
         .arg(&config)
-        .args(["--http", &ports.clickhouse.to_string(), "--native", &ports.clickhouse_native.to_string()]);
+        .args(["--http", &http.to_string(), "--native", &native.to_string()]);
     Ok(Service::new("clickhouse", command))
 }
+
+/// The doors with TLS before the engine's plain ports.
+pub fn tls(ports: &Ports, certificates: &Certificates) -> anyhow::Result<Service> {
+    let mut command = std::process::Command::new(std::env::current_exe()?);
+    command.arg("tls-door").arg("--certificate").arg(&certificates.server);
+    command.arg("--key").arg(&certificates.server_key);
+    for (listen, target) in
+        [(ports.clickhouse, ports.clickhouse_inner), (ports.clickhouse_native, ports.clickhouse_native_inner)]
+    {
+        command.arg("--door").arg(format!("{listen}={target}"));
+    }
+    Ok(Service::new("clickhouse-tls", command))
+}
+
+/// The library does not open a server's port for Prometheus, but a path of its HTTP port.
+const METRICS: &str = "  <http_handlers><defaults/><rule><url>/metrics</url><methods>GET</methods>\
+     <handler><type>prometheus</type><metrics>true</metrics><events>true</events></handler></rule></http_handlers>\n";
 
 fn render_config(users_file: &Path) -> String {
     format!(
         "<clickhouse>\n  <logger><level>warning</level><console>1</console></logger>\n  \
          <users_config>{}</users_config>\n  <max_concurrent_queries>200</max_concurrent_queries>\n  \
-         <mark_cache_size>268435456</mark_cache_size>\n</clickhouse>\n",
+         <mark_cache_size>268435456</mark_cache_size>\n{METRICS}</clickhouse>\n",
         users_file.display()
-    )
-}
-
-fn render_users(users: &Users) -> String {
-    let user = |name: &str, password: &str, grants: &[&str]| {
-        let grants: String = grants.iter().map(|grant| format!("<query>GRANT {grant}</query>")).collect();
-        let grants = if grants.is_empty() { String::new() } else { format!("<grants>{grants}</grants>") };
-        format!(
-            "    <{name}><password>{password}</password><networks><ip>127.0.0.1</ip><ip>::1</ip></networks>\
-             <profile>default</profile><quota>default</quota>{grants}</{name}>\n"
-        )
-    };
-    let everything = format!("SELECT ON {DATABASE}.*");
-    let writes = format!("INSERT ON {DATABASE}.*");
-    let tables = "SELECT ON system.tables";
-    let columns = "SELECT ON system.columns";
-    format!(
-        "<clickhouse>\n  <profiles><default/></profiles>\n  <quotas><default/></quotas>\n  <users>\n{}{}{}{}  </users>\n</clickhouse>\n",
-        // the engine's own session is `default` without a password; it may open the listeners, and no more
-        user("default", "", &["SYSTEM LISTEN ON *.*", "SELECT ON system.numbers"]),
-        user(OWNER, &users.owner_password, &[]),
-        user(
-            PROCESSOR,
-            &users.processor_password,
-            &[&everything, &writes, tables, columns, "SELECT ON system.processes"]
-        ),
-        user(QUERY_API, &users.query_api_password, &[&everything, tables, columns]),
     )
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
+use audit_event::TenantId;
 
 use crate::layout::{Layout, write_private};
 use crate::ports::Ports;
@@ -36,13 +37,15 @@ const SAMPLE: &[&str] = examples![
     "unknown_type",
 ];
 
+pub fn tenant() -> anyhow::Result<TenantId> {
+    Ok(TENANT.parse()?)
+}
+
 /// Creates the tenant and its key. Answers the key.
 pub async fn create_tenant(engines: &Engines, layout: &Layout) -> anyhow::Result<String> {
     let key_file = layout.secret_file("demo.key");
-    let variables = [
-        ("SEALTRAIL_KAFKA", engines.kafka.clone()),
-        ("SEALTRAIL_PEPPER_FILE", layout.secret_file("pepper").display().to_string()),
-    ];
+    let mut variables = engines.variables();
+    variables.push(("SEALTRAIL_PEPPER_FILE", layout.secret_file("pepper").display().to_string()));
     sealtrail(&["tenants", "create", TENANT, "--level", "all"], &variables).await?;
     let file = key_file.display().to_string();
     sealtrail(&["keys", "create", "--tenant", TENANT, "--role", "admin", "--file", &file], &variables)
@@ -53,16 +56,18 @@ pub async fn create_tenant(engines: &Engines, layout: &Layout) -> anyhow::Result
 
 /// Writes `.local/demo.env`: what clients and the `sealtrail` command read.
 pub fn write_env(layout: &Layout, ports: &Ports, engines: &Engines, api_key: &str) -> anyhow::Result<()> {
-    let lines = [
+    let mut lines = vec![
         ("SEALTRAIL_GATEWAY_URL", format!("http://{}", ports.gateway)),
         ("SEALTRAIL_QUERY_URL", format!("http://{}", ports.query)),
+        ("SEALTRAIL_PROCESSOR_URL", format!("http://{}", ports.processor_admin)),
         ("SEALTRAIL_API_KEY", api_key.to_owned()),
-        ("SEALTRAIL_KAFKA", engines.kafka.clone()),
-        ("SEALTRAIL_REGISTRY_URL", engines.registry_url.clone()),
-        ("SEALTRAIL_CLICKHOUSE_URL", engines.clickhouse.owner_url()),
         ("SEALTRAIL_PEPPER_FILE", layout.secret_file("pepper").display().to_string()),
         ("SEALTRAIL_RUN_DIR", layout.run_dir().display().to_string()),
     ];
+    lines.extend(engines.variables());
+    if engines.topic_check == "single_broker" {
+        lines.push(("SEALTRAIL_SINGLE_BROKER", "true".to_owned()));
+    }
     // quoted: the file is read by shells, and the ClickHouse URL holds an ampersand
     let text: Vec<_> = lines.iter().map(|(name, value)| format!("{name}='{value}'")).collect();
     write_private(&layout.demo_env(), &text.join("\n"))
@@ -87,6 +92,7 @@ pub async fn load_sample(layout: &Layout, ports: &Ports, api_key: &str) -> anyho
 
 /// Says where everything is, with a call for each.
 pub fn print_addresses(layout: &Layout, ports: &Ports, engines: &Engines) {
+    let ca = if engines.security.is_some() { " --cacert $SEALTRAIL_CA_FILE" } else { "" };
     let env = display_short(&layout.demo_env());
     println!("\nSealtrail is up. In another terminal:\n\n  set -a; . {env}; set +a\n");
     println!("gateway          http://{}", ports.gateway);
@@ -100,12 +106,17 @@ pub fn print_addresses(layout: &Layout, ports: &Ports, engines: &Engines) {
     );
     println!("ClickHouse       {} (native {})", engines.clickhouse.url, ports.clickhouse_native);
     println!(
-        "  curl -s \"$SEALTRAIL_CLICKHOUSE_URL\" -d 'SELECT event_type, count() FROM events GROUP BY 1 ORDER BY 2 DESC FORMAT PrettyCompact'"
+        "  curl -s{ca} \"$SEALTRAIL_CLICKHOUSE_URL\" -d 'SELECT event_type, count() FROM events GROUP BY 1 ORDER BY 2 DESC FORMAT PrettyCompact'"
     );
+    if engines.clickhouse.analyst.is_some() {
+        println!(
+            "  curl -s{ca} \"$SEALTRAIL_ANALYST_URL\" -d 'SELECT count() FROM audit_events'  # sees its tenant only"
+        );
+    }
     println!("Kafka            {}", engines.kafka);
-    println!("  kcat -b $SEALTRAIL_KAFKA -L");
+    println!("  kcat -b $SEALTRAIL_KAFKA{} -L", engines.kcat_flags());
     println!("schema registry  {}", engines.registry_url);
-    println!("  curl -s $SEALTRAIL_REGISTRY_URL/subjects");
+    println!("  curl -s{ca} $SEALTRAIL_REGISTRY_URL/subjects");
     println!(
         "health, metrics  gateway http://{}, processor http://{}, query API http://{}",
         ports.gateway_admin, ports.processor_admin, ports.query_admin

@@ -1,7 +1,7 @@
 //! Apache Kafka: one node that is broker and controller (KRaft).
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -12,11 +12,14 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::process::Command;
 
-use crate::layout::Layout;
+use crate::layout::{Layout, write_private};
 use crate::ports::Ports;
+use crate::secured::Security;
+use crate::secured::users::{KafkaUsers, Mechanism};
 use crate::supervise::Service;
 
 const LEAST_JAVA: u32 = 17;
+const SCRAM_MODULE: &str = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whether a Java is here that Kafka runs on; where not, why.
@@ -35,13 +38,23 @@ pub async fn check_java() -> Result<(), String> {
 }
 
 /// Prepares the data directory and answers how to start the broker.
-pub async fn service(libs: &Path, layout: &Layout, ports: &Ports) -> anyhow::Result<Service> {
+pub async fn service(
+    libs: &Path,
+    layout: &Layout,
+    ports: &Ports,
+    security: Option<&Security>,
+) -> anyhow::Result<Service> {
     let data = layout.data("kafka");
     fs::create_dir_all(&data)?;
-    let properties = layout.run_dir().join("kafka.properties");
-    fs::write(&properties, render(&data, ports))?;
+    let (properties, text) = match security {
+        None => (layout.run_dir().join("kafka.properties"), plain_listener(ports)),
+        // holds the passwords of those who use PLAIN
+        Some(security) => (layout.secret_file("kafka.properties"), secured_listener(ports, security)),
+    };
+    write_private(&properties, &format!("{text}{}", render(&data, ports)))?;
     if !data.join("meta.properties").is_file() {
-        format_storage(libs, &properties).await?;
+        let scram = security.map(|security| scram_arguments(layout, &security.users)).transpose()?;
+        format_storage(libs, &properties, scram.as_deref()).await?;
     }
     let mut command = java(libs);
     command
@@ -57,10 +70,30 @@ fn java(libs: &Path) -> std::process::Command {
     command
 }
 
-async fn format_storage(libs: &Path, properties: &Path) -> anyhow::Result<()> {
+/// The SCRAM users, as arguments in a file: what stands on a command line, everybody on the machine can read.
+fn scram_arguments(layout: &Layout, users: &KafkaUsers) -> anyhow::Result<PathBuf> {
+    let mut lines = Vec::new();
+    for mechanism in [Mechanism::ScramSha256, Mechanism::ScramSha512] {
+        for user in users.with(mechanism) {
+            let (scram, name, password) = (mechanism.kafka_name(), user.name, &user.password);
+            lines.push(format!("--add-scram\n{scram}=[name={name},password={password}]"));
+        }
+    }
+    let file = layout.secret_file("kafka-scram.arguments");
+    // the tool reads an empty line as an argument, and a written file ends with a line end of its own
+    write_private(&file, &lines.join("\n"))?;
+    Ok(file)
+}
+
+async fn format_storage(libs: &Path, properties: &Path, more: Option<&Path>) -> anyhow::Result<()> {
     let cluster_id = URL_SAFE_NO_PAD.encode(uuid::Uuid::new_v4().as_bytes());
     let mut command = java(libs);
-    command.args(["kafka.tools.StorageTool", "format", "-t", &cluster_id, "-c"]).arg(properties);
+    // joined by `=`, since an id may begin with a dash
+    command.args(["kafka.tools.StorageTool", "format", &format!("--cluster-id={cluster_id}"), "-c"]);
+    command.arg(properties);
+    if let Some(file) = more {
+        command.arg(format!("@{}", file.display()));
+    }
     let output = Command::from(command).stdin(Stdio::null()).output().await.context("java")?;
     if !output.status.success() {
         bail!("kafka cannot format its directory: {}", String::from_utf8_lossy(&output.stderr).trim());
@@ -69,15 +102,12 @@ async fn format_storage(libs: &Path, properties: &Path) -> anyhow::Result<()> {
 }
 
 fn render(data: &Path, ports: &Ports) -> String {
-    let Ports { kafka, kafka_controller, .. } = ports;
+    let kafka_controller = ports.kafka_controller;
     format!(
         "process.roles=broker,controller\n\
          node.id=1\n\
          controller.quorum.voters=1@{kafka_controller}\n\
-         listeners=PLAINTEXT://{kafka},CONTROLLER://{kafka_controller}\n\
-         advertised.listeners=PLAINTEXT://{kafka}\n\
          controller.listener.names=CONTROLLER\n\
-         inter.broker.listener.name=PLAINTEXT\n\
          log.dirs={}\n\
          auto.create.topics.enable=false\n\
          offsets.topic.replication.factor=1\n\
@@ -95,12 +125,58 @@ fn render(data: &Path, ports: &Ports) -> String {
     )
 }
 
+fn plain_listener(ports: &Ports) -> String {
+    let Ports { kafka, kafka_controller, .. } = ports;
+    format!(
+        "listeners=PLAINTEXT://{kafka},CONTROLLER://{kafka_controller}\n\
+         advertised.listeners=PLAINTEXT://{kafka}\n\
+         inter.broker.listener.name=PLAINTEXT\n"
+    )
+}
+
+/// A listener with TLS and passwords, and one with TLS and clients' certificates; the controller's stays plain.
+fn secured_listener(ports: &Ports, security: &Security) -> String {
+    let Ports { kafka, kafka_tls, kafka_controller, .. } = ports;
+    let Security { certificates, users, .. } = security;
+    let broker = &users.broker;
+    let plain: String = users
+        .with(Mechanism::Plain)
+        .map(|user| format!(" user_{}=\"{}\"", user.name, user.password))
+        .collect();
+    format!(
+        "listeners=SASL_SSL://{kafka},SSL://{kafka_tls},CONTROLLER://{kafka_controller}\n\
+         advertised.listeners=SASL_SSL://{kafka},SSL://{kafka_tls}\n\
+         listener.security.protocol.map=SASL_SSL:SASL_SSL,SSL:SSL,CONTROLLER:PLAINTEXT\n\
+         inter.broker.listener.name=SASL_SSL\n\
+         sasl.mechanism.inter.broker.protocol=PLAIN\n\
+         sasl.enabled.mechanisms={}\n\
+         listener.name.sasl_ssl.plain.sasl.jaas.config=\
+         org.apache.kafka.common.security.plain.PlainLoginModule required \
+         username=\"{}\" password=\"{}\"{plain};\n\
+         listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={SCRAM_MODULE}\n\
+         listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={SCRAM_MODULE}\n\
+         listener.name.ssl.ssl.client.auth=required\n\
+         ssl.keystore.type=PEM\n\
+         ssl.keystore.location={}\n\
+         ssl.truststore.type=PEM\n\
+         ssl.truststore.location={}\n",
+        Mechanism::ALL.map(Mechanism::kafka_name).join(","),
+        broker.name,
+        broker.password,
+        certificates.server_both.display(),
+        certificates.ca.display(),
+    )
+}
+
 /// Whether the broker answers.
-pub async fn answers(address: &str) -> bool {
-    let address = address.to_owned();
+pub async fn answers(address: &str, properties: &[(String, String)]) -> bool {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", address).set("log_level", "0");
+    for (name, value) in properties {
+        client.set(name, value);
+    }
     let asked = tokio::task::spawn_blocking(move || {
-        let consumer: Option<BaseConsumer> =
-            ClientConfig::new().set("bootstrap.servers", &address).set("log_level", "0").create().ok();
+        let consumer: Option<BaseConsumer> = client.create().ok();
         consumer.is_some_and(|consumer| consumer.fetch_metadata(None, PROBE_TIMEOUT).is_ok())
     });
     asked.await.unwrap_or(false)

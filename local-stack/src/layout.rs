@@ -59,6 +59,11 @@ impl Layout {
         self.run_dir().join(format!("{name}.pid"))
     }
 
+    /// While it is there, the service is not started again.
+    pub fn hold_file(&self, name: &str) -> PathBuf {
+        self.run_dir().join(format!("{name}.hold"))
+    }
+
     pub fn demo_env(&self) -> PathBuf {
         self.root.join("demo.env")
     }

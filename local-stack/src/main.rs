@@ -1,20 +1,26 @@
 //! `sealtrail-local-stack`: the whole of Sealtrail on one machine, on real engines. Not for production.
 #![allow(clippy::print_stdout, reason = "printing addresses is what this program does")]
 
+mod accounts;
+mod analyst;
 mod clickhouse;
 mod demo;
+mod engines;
+mod examine;
 mod fetch;
+mod hold;
 mod kafka;
 mod layout;
 mod mock;
 mod ports;
 mod ready;
 mod registry;
+mod secured;
 mod services;
 mod stack;
 mod supervise;
+mod targets;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -35,6 +41,12 @@ enum Command {
     Up(stack::UpFlags),
     /// Stop a stack that runs in the background
     Down(layout::DirFlags),
+    /// Add a tenant's analyst to the stack's ClickHouse, which starts again if it runs
+    Analyst(analyst::AnalystFlags),
+    /// Stop one service of a running stack, and keep it stopped
+    Stop(hold::HoldFlags),
+    /// Start a service that was stopped
+    Start(hold::HoldFlags),
     /// Fetch the engines into the user's cache, and no more
     Fetch,
     /// Run the ClickHouse engine (used by `up`)
@@ -42,12 +54,10 @@ enum Command {
     Clickhouse(clickhouse::EngineFlags),
     /// Run the schema registry (used by `up`)
     #[command(hide = true)]
-    Registry {
-        #[arg(long)]
-        listen: SocketAddr,
-        #[arg(long)]
-        kafka: String,
-    },
+    Registry(registry::RegistryFlags),
+    /// Speak TLS before plain ports (used by `up --secured`)
+    #[command(hide = true)]
+    TlsDoor(secured::door::DoorFlags),
     /// Run librdkafka's mock broker (used by `up` where Java is missing)
     #[command(hide = true)]
     MockKafka {
@@ -76,9 +86,16 @@ async fn run(command: Command) -> ExitCode {
     let done = match command {
         Command::Up(flags) => stack::up(flags).await,
         Command::Down(flags) => stack::down(&flags).await,
+        Command::Analyst(flags) => analyst::run(&flags).await,
+        Command::Stop(flags) => hold::stop(&flags).await,
+        Command::Start(flags) => hold::start(&flags).await,
         Command::Fetch => fetch::all().await,
         Command::Clickhouse(flags) => clickhouse::run_engine(&flags),
-        Command::Registry { listen, kafka } => serve_registry(listen, kafka).await,
+        Command::Registry(flags) => serve_registry(flags).await,
+        Command::TlsDoor(flags) => {
+            log_to_stderr();
+            secured::door::run(flags).await
+        }
         Command::MockKafka { address_file } => mock::run(&address_file).await,
     };
     match done {
@@ -90,8 +107,12 @@ async fn run(command: Command) -> ExitCode {
     }
 }
 
-async fn serve_registry(listen: SocketAddr, kafka: String) -> anyhow::Result<()> {
+fn log_to_stderr() {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+}
+
+async fn serve_registry(flags: registry::RegistryFlags) -> anyhow::Result<()> {
+    log_to_stderr();
     let stop = CancellationToken::new();
     let (mut terminate, token) =
         (tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?, stop.clone());
@@ -99,5 +120,5 @@ async fn serve_registry(listen: SocketAddr, kafka: String) -> anyhow::Result<()>
         terminate.recv().await;
         token.cancel();
     });
-    registry::serve(registry::RegistryOptions { listen, kafka }, stop).await
+    registry::serve(flags.options()?, stop).await
 }

@@ -38,3 +38,9 @@ where
 pub async fn http_ok(client: &reqwest::Client, url: &str) -> bool {
     client.get(url).send().await.is_ok_and(|answer| answer.status().is_success())
 }
+
+/// The same for a request that says more than its URL.
+pub async fn answers(client: &reqwest::Client, request: &reqwest::Request) -> bool {
+    let Some(request) = request.try_clone() else { return false };
+    client.execute(request).await.is_ok_and(|answer| answer.status().is_success())
+}

@@ -1,22 +1,29 @@
 //! Sealtrail's own services and commands, found beside this program.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
+use audit_event::TenantId;
+use schemas::access::Account;
 
-use crate::clickhouse::{DATABASE, PROCESSOR, QUERY_API};
+use crate::accounts::Accounts;
+use crate::clickhouse::DATABASE;
 use crate::layout::Layout;
 use crate::ports::Ports;
+use crate::secured::users::{KafkaUser, KafkaUsers};
+use crate::secured::{REGISTRY_USER, Security};
 use crate::supervise::Service;
 
 /// The addresses of the engines that the services use, ours or foreign.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Engines {
     pub kafka: String,
     pub topic_check: &'static str,
     pub registry_url: String,
     pub clickhouse: ClickHouseAccess,
+    /// TLS and passwords, if the stack is secured.
+    pub security: Option<Security>,
 }
 
 #[derive(Debug, Clone)]
@@ -27,12 +34,21 @@ pub struct ClickHouseAccess {
     pub owner: Login,
     pub processor: Login,
     pub query_api: Login,
+    /// The demo tenant's, where the stack makes the users.
+    pub analyst: Option<Login>,
 }
 
 #[derive(Debug, Clone)]
 pub struct Login {
     pub user: String,
     pub password: String,
+}
+
+impl Login {
+    /// The stack's own ClickHouse with this login.
+    pub fn url(&self, base: &str) -> String {
+        format!("{base}/?database={DATABASE}&user={}&password={}", self.user, self.password)
+    }
 }
 
 impl ClickHouseAccess {
@@ -42,19 +58,57 @@ impl ClickHouseAccess {
         format!("{}/?database={}&user={user}&password={password}", self.url, self.database)
     }
 
-    pub fn local(ports: &Ports, owner: String, processor: String, query_api: String) -> Self {
-        let login = |user: &str, password| Login { user: user.to_owned(), password };
-        Self {
-            url: format!("http://{}", ports.clickhouse),
+    /// As `SEALTRAIL_ANALYST_URL` holds it.
+    fn analyst_url(&self) -> Option<String> {
+        self.analyst.as_ref().map(|login| login.url(&self.url))
+    }
+
+    pub fn local(url: String, accounts: &Accounts, demo: TenantId) -> anyhow::Result<Self> {
+        Ok(Self {
+            url,
             database: DATABASE.to_owned(),
-            owner: login(crate::clickhouse::OWNER, owner),
-            processor: login(PROCESSOR, processor),
-            query_api: login(QUERY_API, query_api),
-        }
+            owner: accounts.login(&Account::Owner)?,
+            processor: accounts.login(&Account::Processor)?,
+            query_api: accounts.login(&Account::QueryApi)?,
+            analyst: Some(accounts.login(&Account::Analyst(demo))?),
+        })
     }
 }
 
-fn program(name: &str) -> anyhow::Result<PathBuf> {
+impl Engines {
+    /// What the `sealtrail` command reads. What a plain stack does not need is empty, so that a shell that knew a
+    /// secured one forgets it.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let path = |path: Option<&PathBuf>| path.map(|p| p.display().to_string()).unwrap_or_default();
+        let security = self.security.as_ref();
+        vec![
+            ("SEALTRAIL_KAFKA", self.kafka.clone()),
+            ("SEALTRAIL_KAFKA_CONFIG", path(security.map(|s| &s.owner_settings))),
+            ("SEALTRAIL_REGISTRY_URL", self.registry_owner_url()),
+            ("SEALTRAIL_CLICKHOUSE_URL", self.clickhouse.owner_url()),
+            ("SEALTRAIL_ANALYST_URL", self.clickhouse.analyst_url().unwrap_or_default()),
+            ("SEALTRAIL_CA_FILE", path(security.map(|s| &s.certificates.ca))),
+        ]
+    }
+
+    /// With the login, which stands before the host.
+    fn registry_owner_url(&self) -> String {
+        match (&self.security, self.registry_url.split_once("://")) {
+            (Some(security), Some((scheme, host))) => {
+                format!("{scheme}://{REGISTRY_USER}:{}@{host}", security.registry_password)
+            }
+            _ => self.registry_url.clone(),
+        }
+    }
+
+    /// What kcat needs besides the address.
+    pub fn kcat_flags(&self) -> String {
+        let file = self.security.as_ref().map(|security| security.owner_properties.display());
+        file.map(|file| format!(" -F {file}")).unwrap_or_default()
+    }
+}
+
+pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name(name);
     if !path.is_file() {
         bail!("{} is not built; run `make build`", path.display());
@@ -64,44 +118,70 @@ fn program(name: &str) -> anyhow::Result<PathBuf> {
 
 pub fn gateway(engines: &Engines, layout: &Layout, ports: &Ports) -> anyhow::Result<Service> {
     let mut command = Command::new(program("sealtrail-gateway")?);
-    common(&mut command, "GATEWAY", engines);
+    common(&mut command, "GATEWAY", engines, |users| &users.gateway);
+    registry(&mut command, "GATEWAY", engines);
     set(&mut command, "GATEWAY", "HTTP__LISTEN", &ports.gateway.to_string());
     set(&mut command, "GATEWAY", "ADMIN__LISTEN", &ports.gateway_admin.to_string());
-    set(&mut command, "GATEWAY", "REGISTRY__URL", &engines.registry_url);
     set(&mut command, "GATEWAY", "PEPPER_FILE", &layout.secret_file("pepper").display().to_string());
     Ok(Service::new("gateway", command))
 }
 
 pub fn processor(engines: &Engines, ports: &Ports) -> anyhow::Result<Service> {
     let mut command = Command::new(program("sealtrail-processor")?);
-    common(&mut command, "PROCESSOR", engines);
+    common(&mut command, "PROCESSOR", engines, |users| &users.processor);
+    registry(&mut command, "PROCESSOR", engines);
     set(&mut command, "PROCESSOR", "ADMIN__LISTEN", &ports.processor_admin.to_string());
-    set(&mut command, "PROCESSOR", "REGISTRY__URL", &engines.registry_url);
     set(&mut command, "PROCESSOR", "GROUP__INSTANCE_ID", "local-processor");
-    clickhouse(&mut command, "PROCESSOR", &engines.clickhouse, &engines.clickhouse.processor);
+    clickhouse(&mut command, "PROCESSOR", engines, &engines.clickhouse.processor);
     Ok(Service::new("processor", command))
 }
 
 pub fn query_api(engines: &Engines, layout: &Layout, ports: &Ports) -> anyhow::Result<Service> {
     let mut command = Command::new(program("sealtrail-query-api")?);
-    common(&mut command, "QUERY_API", engines);
+    common(&mut command, "QUERY_API", engines, |users| &users.query_api);
     set(&mut command, "QUERY_API", "HTTP__LISTEN", &ports.query.to_string());
     set(&mut command, "QUERY_API", "ADMIN__LISTEN", &ports.query_admin.to_string());
     set(&mut command, "QUERY_API", "PEPPER_FILE", &layout.secret_file("pepper").display().to_string());
-    clickhouse(&mut command, "QUERY_API", &engines.clickhouse, &engines.clickhouse.query_api);
+    clickhouse(&mut command, "QUERY_API", engines, &engines.clickhouse.query_api);
     Ok(Service::new("query-api", command))
 }
 
-fn common(command: &mut Command, service: &str, engines: &Engines) {
+/// `user` is who the service is at Kafka.
+fn common(command: &mut Command, service: &str, engines: &Engines, user: fn(&KafkaUsers) -> &KafkaUser) {
     set(command, service, "KAFKA__BROKERS", &engines.kafka);
     set(command, service, "KAFKA__TOPIC_CHECK", engines.topic_check);
+    if let Some(security) = &engines.security {
+        let user = user(&security.users);
+        set(command, service, "KAFKA__SECURITY__PROTOCOL", "sasl_ssl");
+        set_path(command, service, "KAFKA__SECURITY__CA_FILE", &security.certificates.ca);
+        set(command, service, "KAFKA__SECURITY__MECHANISM", user.mechanism.setting());
+        set(command, service, "KAFKA__SECURITY__USERNAME", user.name);
+        set_path(command, service, "KAFKA__SECURITY__PASSWORD_FILE", &user.password_file);
+    }
 }
 
-fn clickhouse(command: &mut Command, service: &str, access: &ClickHouseAccess, login: &Login) {
+fn registry(command: &mut Command, service: &str, engines: &Engines) {
+    set(command, service, "REGISTRY__URL", &engines.registry_url);
+    if let Some(security) = &engines.security {
+        set_path(command, service, "REGISTRY__CA_FILE", &security.certificates.ca);
+        set(command, service, "REGISTRY__USERNAME", REGISTRY_USER);
+        set_path(command, service, "REGISTRY__PASSWORD_FILE", &security.registry_password_file);
+    }
+}
+
+fn clickhouse(command: &mut Command, service: &str, engines: &Engines, login: &Login) {
+    let access = &engines.clickhouse;
+    if let Some(security) = &engines.security {
+        set_path(command, service, "CLICKHOUSE__CA_FILE", &security.certificates.ca);
+    }
     set(command, service, "CLICKHOUSE__URL", &access.url);
     set(command, service, "CLICKHOUSE__DATABASE", &access.database);
     set(command, service, "CLICKHOUSE__USER", &login.user);
     set(command, service, "CLICKHOUSE__PASSWORD", &login.password);
+}
+
+fn set_path(command: &mut Command, service: &str, key: &str, path: &Path) {
+    set(command, service, key, &path.display().to_string());
 }
 
 /// What the person who starts the stack has set stays.

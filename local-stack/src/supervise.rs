@@ -11,6 +11,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::hold::is_held;
 use crate::layout::Layout;
 
 /// So many ends within this time are not bad luck.
@@ -53,6 +54,8 @@ impl Supervisor {
     }
 
     pub fn start(&mut self, mut service: Service) -> anyhow::Result<()> {
+        // of an earlier life
+        let _not_held = fs::remove_file(self.layout.hold_file(service.name));
         let child = spawn(&self.layout, &mut service)?;
         self.running.push(Running { service, child: Some(child), ends: VecDeque::new(), start_at: None });
         Ok(())
@@ -83,15 +86,19 @@ impl Supervisor {
             if let Some(status) = ended {
                 let now = Instant::now();
                 running.child = None;
+                running.start_at = Some(now + RESTART_PAUSE);
+                if is_held(&self.layout, running.service.name) {
+                    continue;
+                }
                 running.ends.push_back(now);
                 running.ends.retain(|end| now.duration_since(*end) < RESTART_WINDOW);
-                running.start_at = Some(now + RESTART_PAUSE);
                 eprintln!("sealtrail: {} ended ({status}); starting it again", running.service.name);
                 if running.ends.len() > MAX_RESTARTS {
                     hopeless = Some(running.service.name);
                 }
             }
-            if running.start_at.is_some_and(|at| at <= Instant::now()) {
+            let is_due = running.start_at.is_some_and(|at| at <= Instant::now());
+            if is_due && !is_held(&self.layout, running.service.name) {
                 running.start_at = None;
                 running.child = Some(spawn(&self.layout, &mut running.service)?);
             }

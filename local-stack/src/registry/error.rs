@@ -60,6 +60,8 @@ pub enum RegistryError {
     NoResource,
     #[error("this resource doesn't take this method")]
     Method,
+    #[error("the registry wants a user and its password (HTTP Basic)")]
+    NotLoggedIn,
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the write was interrupted; ask the registry what it holds, then repeat it")]
@@ -71,6 +73,7 @@ impl RegistryError {
     pub fn code(&self) -> u32 {
         match self {
             Self::Unreadable(_) | Self::Body(_) => 400,
+            Self::NotLoggedIn => 401,
             Self::NoResource => 404,
             Self::SubjectNotFound(_) => 40401,
             Self::VersionNotFound(_) => 40402,

@@ -73,9 +73,16 @@ pub struct Log {
 
 impl Log {
     /// Creates the topic if it is missing, and reads every change in it.
-    pub async fn open(kafka: &str, shutdown: &CancellationToken) -> Result<(Self, Vec<Change>), StoreError> {
+    pub async fn open(
+        kafka: &str,
+        properties: &[(String, String)],
+        shutdown: &CancellationToken,
+    ) -> Result<(Self, Vec<Change>), StoreError> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", kafka);
+        for (name, value) in properties {
+            config.set(name, value);
+        }
         let reader: Reader = config
             .clone()
             .set("group.id", "schema-registry")

@@ -22,6 +22,10 @@ fn broker() -> MockCluster<'static, DefaultProducerContext> {
     cluster
 }
 
+fn plain(listen: SocketAddr, kafka: String) -> RegistryOptions {
+    RegistryOptions { listen, kafka, kafka_properties: Vec::new(), secured: None }
+}
+
 struct Running {
     url: String,
     stop: CancellationToken,
@@ -34,7 +38,7 @@ impl Running {
         let listen = free.local_addr().expect("its address");
         drop(free);
         let stop = CancellationToken::new();
-        let options = RegistryOptions { listen, kafka: cluster.bootstrap_servers() };
+        let options = plain(listen, cluster.bootstrap_servers());
         let server = tokio::spawn(serve(options, stop.clone()));
         let running = Self { url: format!("http://{listen}"), stop, server };
         for _ in 0..300 {
@@ -154,10 +158,7 @@ async fn what_is_wrong_is_named_by_its_number() {
 async fn without_the_admin_api_the_registry_starts_and_a_taken_port_is_one_clear_error() {
     let cluster: MockCluster<'_, DefaultProducerContext> = MockCluster::new(1).expect("a broker");
     let taken = StdListener::bind("127.0.0.1:0").expect("a port");
-    let options = RegistryOptions {
-        listen: taken.local_addr().expect("its address"),
-        kafka: cluster.bootstrap_servers(),
-    };
+    let options = plain(taken.local_addr().expect("its address"), cluster.bootstrap_servers());
     let error = serve(options, CancellationToken::new()).await.expect_err("taken");
     assert!(error.to_string().contains("cannot listen on 127.0.0.1"), "{error:?}");
 }
