@@ -1,18 +1,33 @@
-# Sealtrail's programs in one image. Not run where it was written: no container engine was at hand.
+# syntax=docker/dockerfile:1
+# Sealtrail's programs in one image. It has not been built: no container engine is part of the tests. They check that
+# every file, program and version that is named here exists (integration-tests/python/containers).
 FROM rust:1.95-bookworm AS builder
 WORKDIR /src
 COPY . .
-# the whole workspace: cargo unifies features, so a part built alone is another build
-RUN cargo build --release --workspace --bins --locked
+# The whole workspace: cargo unifies features, so a part built alone is another build. What cargo fetched and built stays
+# in the builder's caches, and so the programs must be copied out of them in the same step.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target,sharing=locked \
+    cargo build --release --workspace --bins --locked \
+    && install -D --strip --target-directory=/out \
+        target/release/sealtrail \
+        target/release/sealtrail-gateway \
+        target/release/sealtrail-processor \
+        target/release/sealtrail-query-api
 
 FROM debian:bookworm-slim
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin sealtrail
+LABEL org.opencontainers.image.title="Sealtrail" \
+    org.opencontainers.image.licenses="Apache-2.0"
+RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin sealtrail
+# the certificate authorities that clients trust where no ca_file is set; the slim image has none
+COPY --from=builder /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=builder \
-    /src/target/release/sealtrail \
-    /src/target/release/sealtrail-gateway \
-    /src/target/release/sealtrail-processor \
-    /src/target/release/sealtrail-query-api \
+    /out/sealtrail \
+    /out/sealtrail-gateway \
+    /out/sealtrail-processor \
+    /out/sealtrail-query-api \
     /usr/local/bin/
+COPY deploy/docker/http-ok /usr/local/bin/http-ok
 COPY LICENSE /usr/share/doc/sealtrail/LICENSE
-USER sealtrail
+USER 10001:10001
 CMD ["sealtrail", "--help"]
