@@ -3,8 +3,11 @@ SHELL := /bin/bash
 BIN := target/release
 CARGO := cargo
 VENV := target/venv
+TOOLS := target/tools
+CLIENTS := target/direct-door
+APICURIO := target/apicurio.ready
 
-.PHONY: help build up up-detached down reset fetch test lint fmt unit integration kill-test
+.PHONY: help build up up-detached down reset fetch test lint fmt docs unit integration kill-test dashboards
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -25,22 +28,28 @@ down: ## Stop what runs in the background
 reset: down ## Stop, and wipe all data of the local stack
 	rm -rf .local
 
+dashboards: $(TOOLS)/ready ## Watch the running stack: Prometheus, alerts, dashboards in the browser
+	@tools/dashboards.sh
+
 fetch: build ## Fetch the engines into the user's cache, and no more
 	@$(BIN)/sealtrail-local-stack fetch
 
-test: lint build fetch $(VENV)/ready ## Run everything that must hold
+test: lint build fetch $(VENV)/ready $(TOOLS)/ready $(CLIENTS)/ready $(APICURIO) ## Run everything that must hold
 	$(CARGO) test --release --workspace --locked
 
 unit: ## Run the tests that need no engine
 	$(CARGO) test --release --workspace --locked --lib --bins
 
-integration: build fetch $(VENV)/ready ## Run the tests on real Kafka and ClickHouse
+integration: build fetch $(VENV)/ready $(TOOLS)/ready $(CLIENTS)/ready $(APICURIO) ## Run the tests on real Kafka and ClickHouse
 	$(CARGO) test --release --workspace --locked --test it
 
 lint: ## Check format, lints and the rules of dependency
 	$(CARGO) fmt --all --check
 	python3 tools/check_dependencies.py
 	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
+
+docs: build ## Write docs/CONFIGURATION.md and docs/METRICS.md from what the programs say of themselves
+	python3 tools/write_docs.py
 
 fmt: ## Format the code
 	$(CARGO) fmt --all
@@ -52,4 +61,17 @@ kill-test: build ## Kill processor and ClickHouse five times each under 1,000,00
 $(VENV)/ready: integration-tests/requirements.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --requirement integration-tests/requirements.txt
+	@touch $@
+
+$(TOOLS)/ready: tools/fetch-debian.sh
+	rm -rf $(TOOLS)
+	tools/fetch-debian.sh prometheus kcat
+	@touch $@
+
+$(CLIENTS)/ready: tools/fetch-direct-door.sh $(wildcard docs/direct-door/*) $(VENV)/ready
+	tools/fetch-direct-door.sh
+	@touch $@
+
+$(APICURIO): tools/fetch-apicurio.sh
+	tools/fetch-apicurio.sh
 	@touch $@

@@ -1,9 +1,12 @@
 //! The direct door: records straight to the topic, and dead letters read back.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ConfigSource, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
@@ -13,17 +16,53 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Writes one record as any client with the murmur2 partitioner would; answers partition and offset.
 pub async fn produce(stack: &Stack, key: Option<&[u8]>, value: Option<&[u8]>) -> (i32, i64) {
+    produce_with_headers(stack, key, value, &[]).await
+}
+
+/// As [`produce`], with headers.
+pub async fn produce_with_headers(
+    stack: &Stack,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: &[(&str, &str)],
+) -> (i32, i64) {
     let producer: FutureProducer = ClientConfig::new()
         .set("bootstrap.servers", stack.var("SEALTRAIL_KAFKA"))
         .set("partitioner", "murmur2_random")
         .set("message.max.bytes", "2000000")
         .create()
         .expect("a producer");
-    let mut record: FutureRecord<'_, [u8], [u8]> = FutureRecord::to("audit.events.v1");
+    let carried = headers.iter().fold(OwnedHeaders::new(), |headers, &(key, value)| {
+        headers.insert(Header { key, value: Some(value) })
+    });
+    let mut record: FutureRecord<'_, [u8], [u8]> = FutureRecord::to("audit.events.v1").headers(carried);
     record.key = key;
     record.payload = value;
     let delivery = producer.send(record, TIMEOUT).await.expect("the broker takes it");
     (delivery.partition, delivery.offset)
+}
+
+/// The settings that a topic was given of its own, as changed or not by a person.
+pub async fn topic_settings(stack: &Stack, topic: &str) -> BTreeMap<String, String> {
+    let asked = admin(stack).describe_configs(&[ResourceSpecifier::Topic(topic)], &AdminOptions::new()).await;
+    let resource = asked.expect("an answer").remove(0).expect("the topic is there");
+    let own = resource.entries.into_iter().filter(|entry| entry.source == ConfigSource::DynamicTopic);
+    own.filter_map(|entry| Some((entry.name, entry.value?))).collect()
+}
+
+/// Replaces a topic's own settings.
+pub async fn set_topic_settings(stack: &Stack, topic: &str, settings: &BTreeMap<String, String>) {
+    let mut change = AlterConfig::new(ResourceSpecifier::Topic(topic));
+    for (name, value) in settings {
+        change = change.set(name, value);
+    }
+    let answers = admin(stack).alter_configs([&change], &AdminOptions::new()).await.expect("an answer");
+    answers.into_iter().for_each(|answer| drop(answer.expect("the change is made")));
+}
+
+fn admin(stack: &Stack) -> AdminClient<DefaultClientContext> {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", stack.var("SEALTRAIL_KAFKA")).create().expect("a client")
 }
 
 /// A dead letter as it stands in the topic.
@@ -33,6 +72,7 @@ pub struct DeadLetter {
     pub partition: String,
     pub offset: String,
     pub value: Option<Vec<u8>>,
+    pub headers: BTreeMap<String, String>,
 }
 
 /// All dead letters up to now.
@@ -57,15 +97,18 @@ pub fn dead_letters(stack: &Stack) -> Vec<DeadLetter> {
 }
 
 fn to_letter(record: &BorrowedMessage<'_>) -> DeadLetter {
-    let header = |name: &str| {
-        let headers = record.headers().expect("headers");
-        let found = headers.iter().find(|header| header.key == name);
-        String::from_utf8(found.and_then(|h| h.value).unwrap_or_default().to_vec()).expect("text")
-    };
+    let text = |value: Option<&[u8]>| String::from_utf8(value.unwrap_or_default().to_vec()).expect("text");
+    let headers: BTreeMap<_, _> = record
+        .headers()
+        .expect("headers")
+        .iter()
+        .map(|header| (header.key.to_owned(), text(header.value)))
+        .collect();
     DeadLetter {
-        reason: header("sealtrail-reason"),
-        partition: header("sealtrail-partition"),
-        offset: header("sealtrail-offset"),
+        reason: headers["sealtrail-reason"].clone(),
+        partition: headers["sealtrail-partition"].clone(),
+        offset: headers["sealtrail-offset"].clone(),
         value: record.payload().map(<[u8]>::to_vec),
+        headers,
     }
 }

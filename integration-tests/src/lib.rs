@@ -1,8 +1,15 @@
 //! A harness for tests against the real thing: a stack of its own with real Kafka and real ClickHouse, started by the
 //! same command that a person uses.
 
+pub mod apicurio;
+pub mod clickhouse;
+pub mod dashboards;
+pub mod docs;
 pub mod kafka;
+pub mod page;
+pub mod prometheus;
 pub mod stack;
+pub mod storing_server;
 pub mod tenant;
 
 use std::path::PathBuf;

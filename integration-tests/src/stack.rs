@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 
@@ -44,6 +44,8 @@ pub fn shared() -> &'static Stack {
             settings: vec![
                 ("SEALTRAIL_GATEWAY__LIMITS__TENANT_EVENTS_PER_S", "20000".to_owned()),
                 ("SEALTRAIL_GATEWAY__LIMITS__TENANT_BURST_EVENTS", "20000".to_owned()),
+                // the engine reads its users at its start only
+                ("SEALTRAIL_ANALYSTS", "wall-blue,wall-red,wall-busy".to_owned()),
             ],
             ..Options::default()
         })
@@ -125,7 +127,10 @@ impl Stack {
 
     /// One value by SQL.
     pub async fn sql(&self, query: &str) -> String {
-        let client = reqwest::Client::new();
+        // empty where the stack has no authority of its own
+        let ca_file = Some(Path::new(self.var("SEALTRAIL_CA_FILE"))).filter(|path| path.is_file());
+        let tls = client_security::client_config("SEALTRAIL_CA_FILE", ca_file).expect("certificates");
+        let client = reqwest::Client::builder().tls_backend_preconfigured(tls).build().expect("a client");
         let answer = client.post(self.var("SEALTRAIL_CLICKHOUSE_URL")).body(query.to_owned()).send().await;
         let answer = answer.expect("clickhouse answers");
         let status = answer.status();

@@ -3,6 +3,7 @@
 use audit_event::{AuditEvent, SchemaId, Timestamp};
 use clickhouse_io::event_row::{EventRow, SELECT_COLUMNS};
 use clickhouse_io::{ClickHouse, ClickHouseConfig, Sql};
+use client_security::Secret;
 use integration_tests::kafka::{dead_letters, produce};
 use integration_tests::stack::{Stack, shared};
 use integration_tests::tenant::{Tenant, answer, event};
@@ -24,9 +25,10 @@ fn engine(stack: &Stack) -> ClickHouse {
         url: format!("http://{}:{}", url.host_str().unwrap(), url.port().unwrap()),
         database: part("database"),
         user: part("user"),
+        password: Some(Secret::new(part("password"))),
         ..ClickHouseConfig::default()
     };
-    ClickHouse::new(&config, Some(&part("password")))
+    ClickHouse::new(&config).unwrap()
 }
 
 /// An event of the JSON form, with everything that chance puts into it.

@@ -1,12 +1,25 @@
 //! Tests against real Kafka, real ClickHouse and real processes. `make test` builds what they need.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod alerts;
+mod analysts;
+mod backup;
 mod bad_input;
+mod cloudevents;
 mod cloudtrail;
+mod containers;
+mod correlation;
 mod crashes;
+mod dashboards;
 mod dedupe;
 mod direct_door;
+mod docs;
+mod doctor;
 mod foreign_clients;
+mod kcat;
 mod local_stack;
 mod path_of_an_event;
 mod query_api;
+mod reference;
+mod registries;
+mod secured;
