@@ -10,6 +10,7 @@ use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use crate::eventually;
 use crate::stack::Stack;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -111,4 +112,19 @@ fn to_letter(record: &BorrowedMessage<'_>) -> DeadLetter {
         value: record.payload().map(<[u8]>::to_vec),
         headers,
     }
+}
+
+/// Takes a topic away, and waits until it is gone.
+pub async fn delete_topic(stack: &Stack, topic: &str) {
+    let deleted = admin(stack).delete_topics(&[topic], &AdminOptions::new()).await.expect("an answer");
+    deleted.into_iter().for_each(|topic| drop(topic.expect("deleted")));
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", stack.var("SEALTRAIL_KAFKA"))
+        .create()
+        .expect("a consumer");
+    eventually("the topic is gone", || async {
+        let metadata = consumer.fetch_metadata(None, TIMEOUT).expect("metadata");
+        metadata.topics().iter().all(|known| known.name() != topic).then_some(())
+    })
+    .await;
 }

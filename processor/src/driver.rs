@@ -49,6 +49,13 @@ pub struct Driver {
     pub metrics: ProcessorMetrics,
 }
 
+/// Whether the batch's dead letters are in their topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Letters {
+    Unpublished,
+    Published,
+}
+
 impl Driver {
     /// Leads the batch to its close; answers the offset that the next batch begins at.
     pub async fn drive(
@@ -58,6 +65,7 @@ impl Driver {
         place: Place<'_>,
     ) -> Result<NextOffset, DriveError> {
         let mut before = None;
+        let mut letters = Letters::Unpublished;
         let began = self.metrics.batch_seconds.start_timer();
         self.metrics.progress.batch_opened(place.partition, batch.range.least_received_at);
         loop {
@@ -66,19 +74,10 @@ impl Driver {
                     let clock = self.clock().await?;
                     let deadline = EngineSeconds(clock.now.0 + self.settings.deadline_s as i64);
                     self.announce(batch, attempt, deadline, &place).await?;
-                    if attempt == Attempt::FIRST {
-                        dead_letters::publish(
-                            &self.dead_letters,
-                            batch,
-                            place.trail,
-                            place.topic,
-                            place.partition.0,
-                            &self.metrics.dead_letter_retries,
-                        )
-                        .await;
-                    } else {
+                    if attempt != Attempt::FIRST {
                         self.metrics.second_attempts.inc();
                     }
+                    self.publish_letters(&mut letters, batch, &place).await;
                     before = Some(clock);
                     run.announced(deadline);
                 }
@@ -87,6 +86,8 @@ impl Driver {
                     run.inserted(outcome);
                 }
                 Step::AwaitLanding { deadline } => {
+                    // a replay begins here, and nobody knows how far the letters of the first try came
+                    self.publish_letters(&mut letters, batch, &place).await;
                     self.await_landing(deadline, &token(batch, run.attempt(), &place)).await?;
                     run.landed();
                 }
@@ -109,6 +110,16 @@ impl Driver {
                 Step::Stop(fault) => return Err(fault.into()),
             }
         }
+    }
+
+    async fn publish_letters(&self, letters: &mut Letters, batch: &JudgedBatch, place: &Place<'_>) {
+        if *letters == Letters::Published {
+            return;
+        }
+        let retries = &self.metrics.dead_letter_retries;
+        let Place { trail, topic, partition } = *place;
+        dead_letters::publish(&self.dead_letters, batch, trail, topic, partition.0, retries).await;
+        *letters = Letters::Published;
     }
 
     async fn announce(

@@ -73,7 +73,7 @@ pub enum Refusal {
     )]
     CommitBehind { commit: NextOffset, last_to: NextOffset },
     #[error(
-        "the commit {commit} is ahead of ClickHouse's last batch, which ends at {last_to}: rows or commits were lost; restore both from one backup"
+        "the commit {commit} is ahead of ClickHouse's last batch, which ends at {last_to}: rows or commits were lost; restore clickhouse from a backup, which sets the commits"
     )]
     CommitAhead { commit: NextOffset, last_to: NextOffset },
     #[error(

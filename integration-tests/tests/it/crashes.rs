@@ -4,6 +4,8 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use integration_tests::eventually;
+use integration_tests::kafka::{dead_letters, delete_topic, produce};
 use integration_tests::stack::{Options, Stack};
 use integration_tests::tenant::{Tenant, answer, event};
 use nix::sys::signal::Signal;
@@ -123,7 +125,7 @@ async fn a_broker_that_does_not_answer_is_a_503_and_never_a_silent_drop() {
     assert_eq!(batch_status, StatusCode::SERVICE_UNAVAILABLE, "{batch}");
     assert_eq!(batch["results"][0]["status"], "unconfirmed", "{batch}");
     // sent again under the same id it is there once, whatever became of the first tries
-    integration_tests::eventually("the broker takes it", || async {
+    eventually("the broker takes it", || async {
         let (status, _) = answer(tenant.post("/v1/events", &waiting)).await;
         (status == StatusCode::ACCEPTED).then_some(())
     })
@@ -131,4 +133,33 @@ async fn a_broker_that_does_not_answer_is_a_503_and_never_a_silent_drop() {
     tenant.rows("events", 1).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     tenant.rows("events", 1).await;
+}
+
+/// A range is announced, and the processor dies before its dead letters are in their topic: the next one sends them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_reaches_its_topic_though_the_processor_died_over_it() {
+    const TOPIC: &str = "audit.dead-letters.v1";
+    let (stack, _turn) = stack().await;
+    delete_topic(stack, TOPIC).await;
+    let (partition, offset) = produce(stack, Some(b"nobody|x"), Some(b"no frame")).await;
+    let log = stack.dir.join("log/processor.log");
+    eventually("the letter waits for its topic", || async {
+        std::fs::read_to_string(&log).unwrap().contains("dead letter not confirmed").then_some(())
+    })
+    .await;
+    stack.signal("processor", Signal::SIGKILL);
+    let made = stack.run("sealtrail", &["init"]);
+    assert!(
+        String::from_utf8_lossy(&made.stdout).contains(TOPIC),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let rows = format!(
+        "SELECT count() FROM dead_letters WHERE kafka_partition = {partition} AND kafka_offset = {offset}"
+    );
+    eventually("the row", || async { (stack.sql(&rows).await == "1").then_some(()) }).await;
+    let place = (partition.to_string(), offset.to_string());
+    let letters = dead_letters(stack);
+    let found = letters.iter().filter(|letter| (&letter.partition, &letter.offset) == (&place.0, &place.1));
+    assert_eq!(found.count(), 1, "{letters:?}");
 }
