@@ -26,7 +26,7 @@ down: ## Stop what runs in the background
 	@if [ -x $(BIN)/sealtrail-local-stack ]; then $(BIN)/sealtrail-local-stack down; else echo "nothing runs here"; fi
 
 reset: down ## Stop, and wipe all data of the local stack
-	rm -rf .local
+	rm -rf "$${SEALTRAIL_LOCAL_DIR:-.local}"
 
 dashboards: $(TOOLS)/ready ## Watch the running stack: Prometheus, alerts, dashboards in the browser
 	@tools/dashboards.sh

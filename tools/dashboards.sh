@@ -32,8 +32,8 @@ scrape_configs:
 CONFIG
 
 # shellcheck source=/dev/null
-clickhouse=$(. "$dir/demo.env" && python3 -c 'import sys, urllib.parse; print(urllib.parse.quote(sys.argv[1], safe=""))' \
-    "$SEALTRAIL_CLICKHOUSE_URL")
+clickhouse=$(set -a && . "$dir/demo.env" && python3 -c \
+    'import os, urllib.parse; print(urllib.parse.quote(os.environ["SEALTRAIL_CLICKHOUSE_URL"], safe=""))')
 page="http://127.0.0.1:$port/user/viewer/"
 echo "The dashboards (the link holds the password of your local ClickHouse, behind the #):"
 for board in pipeline tenants clickhouse; do

@@ -1,6 +1,7 @@
 //! Where things are: flags that also read the variables that `make up` writes.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use audit_event::credential::Pepper;
@@ -13,6 +14,9 @@ use service_kit::{Secret, secret};
 
 use crate::registry::Registry;
 use crate::{kafka_file, trust};
+
+/// A query over all rows of a trail of years.
+const WHOLE_TABLE_LIMIT: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug, Clone, Args)]
 pub struct KafkaFlags {
@@ -43,10 +47,20 @@ pub struct ClickHouseFlags {
 
 impl ClickHouseFlags {
     pub fn connect(&self) -> anyhow::Result<ClickHouse> {
+        self.connect_within(Duration::from_millis(ClickHouseConfig::default().query_timeout_ms))
+    }
+
+    /// For what looks at every row there is.
+    pub fn connect_patiently(&self) -> anyhow::Result<ClickHouse> {
+        self.connect_within(WHOLE_TABLE_LIMIT)
+    }
+
+    fn connect_within(&self, limit: Duration) -> anyhow::Result<ClickHouse> {
         // the URL holds a password: name the variable, not the value
         let mut url = Url::parse(&self.clickhouse).context("SEALTRAIL_CLICKHOUSE_URL is not a URL")?;
         let ca_file = trust::ca_file().map(ToOwned::to_owned);
-        let mut config = ClickHouseConfig { ca_file, ..ClickHouseConfig::default() };
+        let query_timeout_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        let mut config = ClickHouseConfig { ca_file, query_timeout_ms, ..ClickHouseConfig::default() };
         for (key, value) in url.query_pairs() {
             match &*key {
                 "database" => config.database = value.into_owned(),
@@ -73,12 +87,13 @@ pub struct RegistryFlags {
         default_value = "http://127.0.0.1:8085",
         value_name = "URL"
     )]
-    pub registry: Url,
+    pub registry: String,
 }
 
 impl RegistryFlags {
     pub fn connect(&self) -> anyhow::Result<Registry> {
-        Registry::new(self.registry.clone())
+        // it may hold a password: name the variable, not the value
+        Registry::new(Url::parse(&self.registry).context("SEALTRAIL_REGISTRY_URL is not a URL")?)
     }
 }
 
@@ -103,11 +118,31 @@ impl PepperFlags {
     }
 }
 
+/// How many brokers the topics are meant for.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct SingleBrokerFlag {
+    /// One replica is enough, as on a laptop with one broker: a lost disk loses the trail
+    #[arg(long, env = "SEALTRAIL_SINGLE_BROKER", value_parser = clap::builder::FalseyValueParser::new())]
+    pub single_broker: bool,
+}
+
+impl SingleBrokerFlag {
+    pub fn topic_check(self) -> TopicCheck {
+        if self.single_broker { TopicCheck::SingleBroker } else { TopicCheck::Strict }
+    }
+}
+
 #[derive(Debug, Clone, Args)]
-pub struct GatewayFlags {
+pub struct GatewayUrlFlag {
     /// Ingest gateway
     #[arg(long, env = "SEALTRAIL_GATEWAY_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
     pub gateway: Url,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct GatewayFlags {
+    #[command(flatten)]
+    pub address: GatewayUrlFlag,
     /// API key of a producer or an admin
     #[arg(long, env = "SEALTRAIL_API_KEY", hide_env_values = true, value_parser = read_secret)]
     pub api_key: Secret,

@@ -61,7 +61,7 @@ impl Gateway {
     pub fn new(flags: &GatewayFlags) -> anyhow::Result<Self> {
         Ok(Self {
             client: trust::http_client(REQUEST_TIMEOUT)?,
-            url: flags.gateway.join("/v1/events/batch").context("SEALTRAIL_GATEWAY_URL")?,
+            url: flags.address.gateway.join("/v1/events/batch").context("SEALTRAIL_GATEWAY_URL")?,
             authorization: format!("Bearer {}", flags.api_key.expose()),
         })
     }

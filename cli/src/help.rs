@@ -92,7 +92,6 @@ JSON: {\"events\", \"accepted\", \"duplicate\", \"dropped_by_policy\", \"not_tak
 pub const DOCTOR: &str = "\
 Examples:
   sealtrail doctor
-  sealtrail doctor
   sealtrail doctor --single-broker
   sealtrail doctor --output json
 

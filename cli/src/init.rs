@@ -6,7 +6,6 @@ use audit_event::{Offset, TrailId};
 use chrono::Utc;
 use clap::Args;
 use clickhouse_io::{ClickHouse, Sql};
-use kafka_io::config::TopicCheck;
 use kafka_io::control::{ControlWriter, read_once};
 use kafka_io::topics::{self, Replication, TopicSpec};
 use kafka_io::{KafkaConfig, KafkaError};
@@ -14,7 +13,7 @@ use schemas::{CONTROL_TOPIC, DEAD_LETTERS_TOPIC, EVENTS_SUBJECT, EVENTS_TOPIC};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::connect::{ClickHouseFlags, KafkaFlags, RegistryFlags};
+use crate::connect::{ClickHouseFlags, KafkaFlags, RegistryFlags, SingleBrokerFlag};
 use crate::output::{Format, Show};
 
 #[derive(Debug, Args)]
@@ -28,9 +27,8 @@ pub struct InitFlags {
     /// Partitions of a new trail; the number never changes in its life
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=10_000))]
     partitions: i32,
-    /// One broker is enough: topics with one replica, which a lost disk loses
-    #[arg(long, env = "SEALTRAIL_SINGLE_BROKER", value_parser = clap::builder::FalseyValueParser::new())]
-    single_broker: bool,
+    #[command(flatten)]
+    brokers: SingleBrokerFlag,
     /// Begin a new trail although ClickHouse knows an earlier one of this topic, because the topic was made anew
     #[arg(long)]
     new_trail: bool,
@@ -78,7 +76,7 @@ pub async fn migrate(flags: &ClickHouseFlags, format: Format) -> anyhow::Result<
 }
 
 pub async fn run(flags: &InitFlags, format: Format) -> anyhow::Result<()> {
-    let check = if flags.single_broker { TopicCheck::SingleBroker } else { TopicCheck::Strict };
+    let check = flags.brokers.topic_check();
     let kafka = flags.kafka.config(check)?;
     let engine = flags.clickhouse.connect()?;
     let made_topics = make_topics(&kafka, flags).await?;
@@ -108,7 +106,7 @@ async fn make_topics(kafka: &KafkaConfig, flags: &InitFlags) -> Result<Vec<&'sta
     if missing.is_empty() {
         return Ok(Vec::new());
     }
-    let replication = if flags.single_broker {
+    let replication = if flags.brokers.single_broker {
         Replication { replicas: 1, min_insync: 1 }
     } else {
         Replication { replicas: 3, min_insync: 2 }

@@ -9,19 +9,17 @@ use audit_event::control::{ApiKeyRecord, ControlState, Role, VALUE_VERSION};
 use audit_event::credential::{Pepper, authenticate, format_api_key};
 use chrono::Utc;
 use clap::{Args, Subcommand, ValueEnum};
+use client_security::private_file::{SECRET_CHARS, random_text, write_private};
 use kafka_io::config::TopicCheck;
 use kafka_io::control::{ControlWriter, read_once};
 use schemas::CONTROL_TOPIC;
 use serde::Serialize;
 
 use crate::connect::{KafkaFlags, PepperFlags};
-use crate::credentials::{random_text, write_secret};
 use crate::help;
 use crate::output::{self, Format, Show, name_of};
 
 const KEY_ID_CHARS: usize = 12;
-/// 40 letters and digits are 238 bits.
-const SECRET_CHARS: usize = 40;
 
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
@@ -181,14 +179,13 @@ async fn create_key(flags: &KeyFlags, format: Format) -> anyhow::Result<()> {
         secret_hmac: pepper.hash(&api_key),
         created_at: Utc::now().to_rfc3339(),
     };
+    // the file first: a key whose secret nobody has cannot be used, and stands there for ever
+    if let Some(file) = &flags.file {
+        write_private(file, &api_key).with_context(|| format!("write {}", file.display()))?;
+    }
     ControlWriter::new(&kafka, CONTROL_TOPIC)?.put(&format!("api-key/{key_id}"), &record).await?;
     made.key_id = Some(key_id);
-    match &flags.file {
-        Some(file) => {
-            write_secret(file, &api_key).with_context(|| format!("write {}", file.display()))?;
-        }
-        None => made.api_key = Some(api_key),
-    }
+    made.api_key = flags.file.is_none().then_some(api_key);
     format.print(&made)
 }
 

@@ -4,7 +4,6 @@ mod analysts;
 mod backup;
 mod cloudtrail;
 mod connect;
-mod credentials;
 mod deliver;
 mod doctor;
 mod help;

@@ -75,16 +75,25 @@ impl Registry {
     }
 }
 
-/// `None` is a 404, which the registry gives for what it does not know.
+/// A registry's own words for what it does not know: subject, version, schema, subject's level. Source: Confluent's API.
+const NOT_KNOWN: [u32; 4] = [40_401, 40_402, 40_403, 40_408];
+
+#[derive(Deserialize)]
+struct Refusal {
+    error_code: u32,
+}
+
+/// `None` is what the registry does not know, by its own code: any other 404 is a wrong address.
 async fn ask<T: DeserializeOwned>(request: RequestBuilder) -> anyhow::Result<Option<T>> {
     let answer =
         request.send().await.context("the schema registry does not answer; check SEALTRAIL_REGISTRY_URL")?;
     let (status, url) = (answer.status(), answer.url().clone());
-    if status == StatusCode::NOT_FOUND {
-        return Ok(None);
-    }
     if !status.is_success() {
         let said = answer.text().await.unwrap_or_default();
+        let code = serde_json::from_str(&said).ok().map(|refusal: Refusal| refusal.error_code);
+        if status == StatusCode::NOT_FOUND && code.is_some_and(|code| NOT_KNOWN.contains(&code)) {
+            return Ok(None);
+        }
         bail!("the schema registry answered {status} to {url}: {said}");
     }
     Ok(Some(answer.json().await.context("the schema registry answered something else than it should")?))

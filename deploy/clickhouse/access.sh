@@ -8,8 +8,14 @@ root=${ACCESS_ROOT:-}
 
 # user NAME SECRET ROLE: only the hash of the password goes over the network
 user() {
-    local hash
-    hash=$(printf '%s' "$(cat "$2")" | sha256sum)
+    local password hash
+    password=$(cat "$2") || exit
+    # the hash of nothing would let everybody in
+    if [ -z "$password" ]; then
+        echo "access.sh: $2 is empty; make it anew" >&2
+        exit 1
+    fi
+    hash=$(printf '%s' "$password" | sha256sum)
     cat <<SQL
 CREATE USER IF NOT EXISTS sealtrail_$1 IDENTIFIED WITH sha256_hash BY '${hash%% *}';
 ALTER USER sealtrail_$1 IDENTIFIED WITH sha256_hash BY '${hash%% *}' DEFAULT ROLE ALL;
@@ -36,4 +42,6 @@ fi
 export CLICKHOUSE_USER=sealtrail
 CLICKHOUSE_PASSWORD=$(cat "$root/run/secrets/clickhouse_owner_password")
 export CLICKHOUSE_PASSWORD
-statements | clickhouse-client --host "${1:?usage: access.sh HOST, or --print}"
+# made whole before a word of it is run
+all=$(statements)
+clickhouse-client --host "${1:?usage: access.sh HOST, or --print}" <<<"$all"

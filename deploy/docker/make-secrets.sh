@@ -10,11 +10,13 @@ mkdir -p "$dir"
 chmod 0700 "$dir"
 for name in pepper clickhouse_owner_password clickhouse_processor_password clickhouse_query_api_password \
     clickhouse_grafana_password grafana_admin_password; do
-    if [ -e "$dir/$name" ]; then
+    if [ -s "$dir/$name" ]; then
         echo "$dir/$name is there and stays"
         continue
     fi
-    od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >"$dir/$name"
-    chmod 0444 "$dir/$name"
+    # under another name until it is whole
+    od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >"$dir/$name.new"
+    chmod 0444 "$dir/$name.new"
+    mv -f "$dir/$name.new" "$dir/$name"
     echo "$dir/$name made"
 done

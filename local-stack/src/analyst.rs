@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use schemas::access::Account;
 
 use crate::accounts::{self, Accounts};
+use crate::clickhouse::DATABASE;
 use crate::layout::{DirFlags, Layout};
 
 const RESTART_LIMIT: Duration = Duration::from_secs(60);
@@ -60,7 +61,7 @@ pub async fn run(flags: &AnalystFlags) -> anyhow::Result<()> {
     let login = accounts.login(&account)?;
     println!("{} may read the events of {}; password: {}", login.user, flags.tenant, login.password);
     if let Some(url) = base_url(&layout) {
-        println!("{}", login.url(&url));
+        println!("{}", login.url(&url, DATABASE));
     }
     Ok(())
 }

@@ -189,7 +189,7 @@ fn url_of(security: Option<&Security>, address: std::net::SocketAddr) -> String 
 fn http_client(security: Option<&Security>) -> anyhow::Result<reqwest::Client> {
     let ca = security.map(|security| security.certificates.ca.as_path());
     let tls = client_security::client_config("the stack's own authority", ca)?;
-    Ok(reqwest::Client::builder().timeout(PROBE_TIMEOUT).tls_backend_preconfigured(tls).build()?)
+    Ok(reqwest::Client::builder().timeout(PROBE_TIMEOUT).no_proxy().tls_backend_preconfigured(tls).build()?)
 }
 
 /// A server of the person's own: one login does everything, because its users are theirs to make.

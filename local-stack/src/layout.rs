@@ -1,17 +1,11 @@
 //! Where a stack keeps its things: all under one directory, `.local` by default.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use rand::Rng;
-use rand::distr::Alphanumeric;
-
-const SECRET_CHARS: usize = 40;
-const OWNER_ONLY: u32 = 0o600;
+use client_security::private_file::{self, SECRET_CHARS};
 
 #[derive(Debug, Clone, Args)]
 pub struct DirFlags {
@@ -75,23 +69,17 @@ impl Layout {
     /// A random secret that is made once.
     pub fn secret(&self, name: &str) -> anyhow::Result<String> {
         let file = self.secret_file(name);
-        if let Ok(text) = fs::read_to_string(&file) {
+        if let Ok(text) = fs::read_to_string(&file)
+            && !text.trim().is_empty()
+        {
             return Ok(text.trim().to_owned());
         }
-        let text: String = rand::rng().sample_iter(Alphanumeric).take(SECRET_CHARS).map(char::from).collect();
+        let text = private_file::random_text(SECRET_CHARS);
         write_private(&file, &text)?;
         Ok(text)
     }
 }
 
-/// Writes a file that only its owner reads, whole or not at all.
 pub fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
-    let fresh = file.with_extension("new");
-    let write = || -> std::io::Result<()> {
-        let mut out =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(&fresh)?;
-        writeln!(out, "{text}")?;
-        fs::rename(&fresh, file)
-    };
-    write().with_context(|| format!("write {}", file.display()))
+    private_file::write_private(file, text).with_context(|| format!("write {}", file.display()))
 }

@@ -46,21 +46,23 @@ pub struct Login {
 
 impl Login {
     /// The stack's own ClickHouse with this login.
-    pub fn url(&self, base: &str) -> String {
-        format!("{base}/?database={DATABASE}&user={}&password={}", self.user, self.password)
+    pub fn url(&self, base: &str, database: &str) -> String {
+        let fields = [("database", database), ("user", &self.user), ("password", &self.password)];
+        // a person's own password may hold any character
+        let url = reqwest::Url::parse_with_params(&format!("{base}/"), fields);
+        url.expect("a server's address is a URL").into()
     }
 }
 
 impl ClickHouseAccess {
     /// As `SEALTRAIL_CLICKHOUSE_URL` holds it.
     pub fn owner_url(&self) -> String {
-        let Login { user, password } = &self.owner;
-        format!("{}/?database={}&user={user}&password={password}", self.url, self.database)
+        self.owner.url(&self.url, &self.database)
     }
 
     /// As `SEALTRAIL_ANALYST_URL` holds it.
     fn analyst_url(&self) -> Option<String> {
-        self.analyst.as_ref().map(|login| login.url(&self.url))
+        self.analyst.as_ref().map(|login| login.url(&self.url, &self.database))
     }
 
     pub fn local(url: String, accounts: &Accounts, demo: TenantId) -> anyhow::Result<Self> {

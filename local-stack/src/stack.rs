@@ -127,7 +127,7 @@ async fn start_all(
     ports: &Ports,
 ) -> anyhow::Result<()> {
     layout.secret("pepper")?;
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?;
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).no_proxy().build()?;
     let engines = Starter { supervisor, choice: &flags.engines, layout, ports }.start().await?;
     let variables = engines.variables();
     services::sealtrail(&["migrate"], &variables).await?;

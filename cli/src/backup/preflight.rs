@@ -12,6 +12,8 @@ use super::manifest::{Manifest, PartitionCut};
 pub struct Facts {
     /// What the control topic says now.
     pub trail: Option<TrailRecord>,
+    /// The group whose commits would be set.
+    pub group: String,
     /// Members of the processors' group.
     pub members: Vec<String>,
     pub commits: Vec<Option<Committed>>,
@@ -38,6 +40,12 @@ pub fn refusals(first: &Manifest, last: &Manifest, facts: &Facts) -> Vec<String>
             trail.trail_id, last.trail.trail_id
         )),
         Some(_) => {}
+    }
+    if facts.group != last.group {
+        refusals.push(format!(
+            "the backup is of the processors' group {}, asked for is {}; give --group {0}",
+            last.group, facts.group
+        ));
     }
     if !facts.members.is_empty() {
         let members = facts.members.join(", ");
@@ -81,6 +89,10 @@ fn log_refusals(cuts: &[PartitionCut], watermarks: &[(Offset, NextOffset)]) -> V
     refusals
 }
 
+/// How long after its deadline a block that passed it may still be written: well above `insert.max_execution_s`, which
+/// only the processors know.
+const LANDING_S: i64 = 30;
+
 /// An insert that a processor announced may still be on its way.
 fn landing_refusal(facts: &Facts) -> Option<String> {
     let announced = facts.commits.iter().flatten().filter_map(|commit| {
@@ -88,7 +100,7 @@ fn landing_refusal(facts: &Facts) -> Option<String> {
         Announcement::from_metadata(&commit.metadata).ok().flatten()
     });
     let last = announced.map(|announcement| announcement.deadline).max()?;
-    let wait_s = last.0 - facts.engine_now.0 + 1;
+    let wait_s = last.0 + LANDING_S - facts.engine_now.0;
     (wait_s > 0).then(|| format!("a processor's last insert may still land; run it again in {wait_s} s"))
 }
 
@@ -102,6 +114,7 @@ mod tests {
     fn facts(manifest: &Manifest) -> Facts {
         Facts {
             trail: Some(manifest.trail.clone()),
+            group: manifest.group.clone(),
             members: vec![],
             commits: vec![None, None],
             watermarks: vec![(Offset(0), NextOffset(10)), (Offset(7), NextOffset(7))],
@@ -128,14 +141,15 @@ mod tests {
     fn every_reason_is_named() {
         let all = refused(|facts| {
             facts.trail = None;
+            facts.group = "another".into();
             facts.members = vec!["sealtrail-processor at 10.0.0.1".into()];
             facts.filled_tables = vec![("events", 3)];
             facts.migrations = 99;
             facts.watermarks = vec![(Offset(12), NextOffset(20)), (Offset(0), NextOffset(6))];
         });
-        assert_eq!(all.len(), 6, "{all:#?}");
-        assert!(all[4].starts_with("2 records after the backup are no longer in kafka"), "{all:#?}");
-        assert!(all[5].starts_with("partition 1 ends at 6"), "{all:#?}");
+        assert_eq!(all.len(), 7, "{all:#?}");
+        assert!(all[5].starts_with("2 records after the backup are no longer in kafka"), "{all:#?}");
+        assert!(all[6].starts_with("partition 1 ends at 6"), "{all:#?}");
         let other =
             refused(|facts| facts.trail.as_mut().expect("a trail").trail_id.0 = uuid::Uuid::from_u128(9));
         assert!(other[0].contains("the backup is of trail"), "{other:?}");
@@ -151,7 +165,7 @@ mod tests {
                 facts.commits[0] = Some(Committed { offset: NextOffset(10), metadata: range.to_metadata() });
             })
         };
-        assert!(announced(1_004)[0].ends_with("run it again in 5 s"), "{:?}", announced(1_004));
-        assert_eq!(announced(999), Vec::<String>::new());
+        assert!(announced(1_004)[0].ends_with("run it again in 34 s"), "{:?}", announced(1_004));
+        assert_eq!(announced(970), Vec::<String>::new());
     }
 }

@@ -62,7 +62,7 @@ struct Source {
 
 pub async fn run(flags: &RestoreFlags, format: Format) -> anyhow::Result<()> {
     let kafka = flags.kafka.config(TopicCheck::Off)?;
-    let engine = flags.clickhouse.connect()?;
+    let engine = flags.clickhouse.connect_patiently()?;
     let open = |dir: &PathBuf| Ok(Source { dir: dir.clone(), manifest: directory::open(dir)? });
     let sources: Vec<Source> = flags.from.iter().map(open).collect::<anyhow::Result<_>>()?;
     let manifests: Vec<Manifest> = sources.iter().map(|source| source.manifest.clone()).collect();
@@ -147,6 +147,7 @@ async fn gather(
     }
     Ok(Facts {
         trail,
+        group: group.clone(),
         members,
         commits,
         watermarks: watermarks.into_iter().map(|(low, high)| (Offset(low), NextOffset(high))).collect(),

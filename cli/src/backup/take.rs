@@ -52,7 +52,7 @@ impl Show for Report {
 
 pub async fn run(flags: &BackupFlags, format: Format) -> anyhow::Result<()> {
     let kafka = flags.kafka.config(TopicCheck::Off)?;
-    let engine = flags.clickhouse.connect()?;
+    let engine = flags.clickhouse.connect_patiently()?;
     let base = flags.since.as_deref().map(directory::open).transpose().context("--since")?;
     let control = read_once(&kafka, CONTROL_TOPIC).await?;
     let trail = control.trail.clone().context("no trail has been begun; run `sealtrail init`")?;
@@ -189,11 +189,16 @@ async fn copy_out(engine: &ClickHouse, cut: &Cut, partial: &Partial) -> anyhow::
     let portions = engine.portions(cut).await?;
     let bar = progress("backup", portions.len());
     let mut files = Vec::with_capacity(portions.len());
-    for portion in portions {
-        files.push(copy_portion(engine, cut, partial, &portion, &bar).await?);
+    for portion in &portions {
+        files.push(copy_portion(engine, cut, partial, portion, &bar).await?);
         bar.inc(1);
     }
     bar.finish_and_clear();
+    // rows of closed batches never change, but a day can be dropped
+    ensure!(
+        engine.portions(cut).await? == portions,
+        "rows went away while they were copied; was a partition dropped? take the backup again"
+    );
     Ok(files)
 }
 

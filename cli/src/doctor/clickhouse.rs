@@ -160,7 +160,7 @@ pub fn judge_trail(kafka: &Seen<KafkaFacts>, clickhouse: &Seen<ClickHouseFacts>)
             Some(_) => Finding::broken(
                 TRAIL,
                 format!("kafka and clickhouse disagree about where trail {} begins", trail.trail_id),
-                "one of them was changed by hand; restore both from one backup",
+                "one of them was changed by hand; find out which, and mend that one",
             ),
             None => Finding::broken(
                 TRAIL,

@@ -11,11 +11,12 @@ mod services;
 use std::time::Duration;
 
 use clap::Args;
-use kafka_io::config::TopicCheck;
 use reqwest::Url;
 
 use self::finding::Report;
-use crate::connect::{ClickHouseFlags, GroupFlags, KafkaFlags, RegistryFlags};
+use crate::connect::{
+    ClickHouseFlags, GatewayUrlFlag, GroupFlags, KafkaFlags, RegistryFlags, SingleBrokerFlag,
+};
 use crate::output::{Format, Outcome};
 use crate::trust;
 
@@ -28,9 +29,8 @@ type Seen<T> = Result<T, String>;
 
 #[derive(Debug, Args)]
 pub struct DoctorFlags {
-    /// One replica is enough, as on a laptop with one broker
-    #[arg(long, env = "SEALTRAIL_SINGLE_BROKER", value_parser = clap::builder::FalseyValueParser::new())]
-    single_broker: bool,
+    #[command(flatten)]
+    brokers: SingleBrokerFlag,
     #[command(flatten)]
     kafka: KafkaFlags,
     #[command(flatten)]
@@ -39,9 +39,8 @@ pub struct DoctorFlags {
     clickhouse: ClickHouseFlags,
     #[command(flatten)]
     registry: RegistryFlags,
-    /// Ingest gateway
-    #[arg(long, env = "SEALTRAIL_GATEWAY_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
-    gateway: Url,
+    #[command(flatten)]
+    gateway: GatewayUrlFlag,
     /// Query API
     #[arg(long, env = "SEALTRAIL_QUERY_URL", default_value = "http://127.0.0.1:8081", value_name = "URL")]
     query: Url,
@@ -51,8 +50,7 @@ pub struct DoctorFlags {
 }
 
 pub async fn run(flags: &DoctorFlags, format: Format) -> anyhow::Result<Outcome> {
-    let check = if flags.single_broker { TopicCheck::SingleBroker } else { TopicCheck::Strict };
-    let config = flags.kafka.config(check)?;
+    let config = flags.kafka.config(flags.brokers.topic_check())?;
     let engine = flags.clickhouse.connect()?;
     let registry = flags.registry.connect()?;
     let client = trust::http_client(HTTP_LIMIT)?;
@@ -60,7 +58,7 @@ pub async fn run(flags: &DoctorFlags, format: Format) -> anyhow::Result<Outcome>
         within(kafka::gather(&config, &flags.group.group)),
         within(clickhouse::gather(&engine)),
         within(registry::gather(&registry)),
-        services::ask(&client, &flags.gateway),
+        services::ask(&client, &flags.gateway.gateway),
         services::ask(&client, &flags.query),
         services::ask_if(&client, flags.processor.as_ref()),
     );
@@ -70,7 +68,7 @@ pub async fn run(flags: &DoctorFlags, format: Format) -> anyhow::Result<Outcome>
         (None, _) => Err("the trail is not known".to_owned()),
         (_, Some(reason)) => Err(reason.to_owned()),
     };
-    let mut checks = kafka::judge(&kafka, check);
+    let mut checks = kafka::judge(&kafka, flags.brokers.topic_check());
     checks.extend(registry::judge(&registry));
     checks.extend(clickhouse::judge(&clickhouse));
     checks.extend(clickhouse::judge_trail(&kafka, &clickhouse));

@@ -202,7 +202,10 @@ mod tests {
         assert_eq!(states(&bad), [State::Broken, State::Broken]);
         let named = judge_positions(&trail(), &bad);
         assert!(named[0].seen.starts_with("partition 0: the commit 9 is ahead"), "{named:#?}");
-        assert_eq!(named[0].advice.as_deref(), Some("restore both from one backup"));
+        assert_eq!(
+            named[0].advice.as_deref(),
+            Some("restore clickhouse from a backup, which sets the commits")
+        );
     }
 
     #[test]

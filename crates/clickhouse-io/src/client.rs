@@ -229,30 +229,6 @@ impl ClickHouse {
         self.within(action, sql.into_query(&self.client).fetch_all::<T>()).await
     }
 
-    /// A query's whole answer in a format of ClickHouse's, at most `max_bytes` of it.
-    pub async fn fetch_text(
-        &self,
-        action: &'static str,
-        sql: Sql,
-        format: &str,
-        max_bytes: usize,
-    ) -> Result<Vec<u8>, EngineError> {
-        let read = async {
-            let mut cursor = sql.into_query(&self.client).fetch_bytes(format)?;
-            let mut answer = Vec::new();
-            while let Some(bytes) = cursor.next().await? {
-                answer.extend_from_slice(&bytes);
-                if answer.len() > max_bytes {
-                    return Err(clickhouse::error::Error::Custom(format!(
-                        "the answer is over {max_bytes} bytes"
-                    )));
-                }
-            }
-            Ok(answer)
-        };
-        self.within(action, read).await
-    }
-
     async fn within<T>(
         &self,
         action: &'static str,

@@ -148,7 +148,10 @@ impl ClickHouse {
 
     /// The ids of the schemas that the records name.
     pub async fn schema_ids(&self) -> Result<Vec<u32>, EngineError> {
-        let sql = Sql::new("SELECT DISTINCT schema_id FROM events ORDER BY schema_id");
+        let sql = Sql::new(
+            "SELECT DISTINCT id FROM (SELECT schema_id AS id FROM events UNION ALL \
+             SELECT assumeNotNull(schema_id) FROM dead_letters WHERE schema_id IS NOT NULL) ORDER BY id",
+        );
         self.fetch_all("read the schemas' ids", sql).await
     }
 

@@ -39,8 +39,11 @@ impl ClickHouse {
     /// Compares all four tables; the first fault is the answer. An added column is fine.
     pub async fn check_tables(&self) -> Result<(), TableFault> {
         for table in table::ALL {
-            let fault = self.column_faults(&table).await?.into_iter().next();
-            if let Some(fault) = fault.or(self.deduplication_fault(&table).await?) {
+            // first the columns: a table that is not there has no setting to ask for
+            if let Some(fault) = self.column_faults(&table).await?.into_iter().next() {
+                return Err(fault);
+            }
+            if let Some(fault) = self.deduplication_fault(&table).await? {
                 return Err(fault);
             }
         }

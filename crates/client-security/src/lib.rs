@@ -1,5 +1,6 @@
 //! How a client of ours is sure of a server, and a server of the client: certificate authorities and secrets.
 
+pub mod private_file;
 pub mod secret;
 pub mod trust;
 

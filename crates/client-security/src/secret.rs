@@ -105,6 +105,8 @@ pub enum SecretError {
     Missing { key: &'static str },
     #[error("set only one of {key} and {key}_file")]
     Both { key: &'static str },
+    #[error("{key}_file {path} is empty; write the secret into it", path = path.display())]
+    Empty { key: &'static str, path: PathBuf },
     #[error("{key}_file {path}: {cause}", path = path.display())]
     File { key: &'static str, path: PathBuf, cause: std::io::Error },
 }
@@ -120,7 +122,10 @@ pub fn resolve(
         (Some(value), None) => Ok(Some(value.clone())),
         (None, None) => Ok(None),
         (None, Some(path)) => match std::fs::read_to_string(path) {
-            Ok(text) => Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n'])))),
+            Ok(text) => match text.trim_end_matches(['\r', '\n']) {
+                "" => Err(SecretError::Empty { key, path: path.clone() }),
+                text => Ok(Some(Secret::new(text))),
+            },
             Err(cause) => Err(SecretError::File { key, path: path.clone(), cause }),
         },
     }

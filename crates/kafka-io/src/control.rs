@@ -92,13 +92,14 @@ fn follow(
     stop: &CancellationToken,
 ) -> Result<(), KafkaError> {
     let consumer = make_consumer(config)?;
+    // asked before the assignment: who asks throws away what there is to poll
+    let action = || format!("ask for the end of {topic}");
+    let (low, high) = ask(&consumer, action, |consumer, wait| consumer.fetch_watermarks(topic, 0, wait))?;
     let mut assignment = TopicPartitionList::new();
     assignment
         .add_partition_offset(topic, 0, Offset::Beginning)
         .and_then(|()| consumer.assign(&assignment))
         .map_err(|e| KafkaError::new(format!("assign {topic}"), e))?;
-    let action = || format!("ask for the end of {topic}");
-    let (low, high) = ask(&consumer, action, |consumer, wait| consumer.fetch_watermarks(topic, 0, wait))?;
     // a fresh state, so that what was compacted away while we were gone goes
     let mut fresh = ControlState::default();
     let mut is_caught_up = low >= high;

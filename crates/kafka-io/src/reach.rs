@@ -102,7 +102,8 @@ pub(crate) fn asker(config: &KafkaConfig, client_id: &str) -> Result<Asker, Kafk
         .map_err(|e| KafkaError::of_client("create a kafka client", &e))
 }
 
-/// Asks until there is an answer, the brokers refuse us, or [`KafkaConfig::REQUEST_TIMEOUT_MS`] is over.
+/// Asks until there is an answer, the brokers refuse us, or [`KafkaConfig::REQUEST_TIMEOUT_MS`] is over. The consumer
+/// has nothing assigned yet: what can be polled is thrown away.
 pub(crate) fn ask<T>(
     consumer: &BaseConsumer<Doorman>,
     action: impl Fn() -> String,
@@ -118,7 +119,7 @@ pub(crate) fn ask<T>(
         };
         // librdkafka tells its troubles to who polls
         for _ in 0..MAX_EVENTS {
-            let _no_record_is_read = consumer.poll(Duration::ZERO);
+            let _a_trouble_or_nothing = consumer.poll(Duration::ZERO);
         }
         let trouble = consumer.context().trouble();
         if let Some(trouble) = trouble.as_ref().filter(|trouble| trouble.is_refusal) {

@@ -122,8 +122,13 @@ pub async fn shape(config: &KafkaConfig, topic: &str) -> Result<Option<TopicShap
         let consumer = asker(&config, "sealtrail-topics")?;
         let action = || format!("ask {} for topic {topic}", config.brokers);
         let metadata = ask(&consumer, action, |consumer, wait| consumer.fetch_metadata(Some(&topic), wait))?;
-        let found = metadata.topics().iter().find(|t| t.name() == topic && t.error().is_none());
-        let partitions = found.map_or(&[][..], |topic| topic.partitions());
+        let found = metadata.topics().iter().find(|t| t.name() == topic);
+        let partitions = match found.map(|topic| (topic.error().map(RDKafkaErrorCode::from), topic)) {
+            None | Some((Some(RDKafkaErrorCode::UnknownTopicOrPartition), _)) => &[][..],
+            // not ours to see, or without a leader just now: it is there
+            Some((Some(code), _)) => return Err(KafkaError::new(action(), code)),
+            Some((None, topic)) => topic.partitions(),
+        };
         let fewest = partitions.iter().map(|partition| partition.replicas().len()).min();
         Ok(fewest.map(|replicas| TopicShape { partitions: partitions.len(), replicas }))
     });

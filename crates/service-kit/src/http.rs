@@ -70,7 +70,7 @@ pub async fn serve(
                 let mut request: Request =
                     request.map(|body| Body::new(LingeringBody::new(body, body_bytes.clone())));
                 request.extensions_mut().insert(ConnectInfo(peer));
-                answer(router.clone(), request, request_timeout)
+                answer(router.clone(), request, peer, request_timeout)
             }
         });
         let connection = http1::Builder::new()
@@ -94,10 +94,15 @@ pub async fn serve(
 }
 
 /// Answers under the request's own correlation id, also where no route does.
-async fn answer(router: Router, mut request: Request, limit: Duration) -> Result<Response, Infallible> {
+async fn answer(
+    router: Router,
+    mut request: Request,
+    peer: SocketAddr,
+    limit: Duration,
+) -> Result<Response, Infallible> {
     let context = RequestContext::of(request.headers());
     request.extensions_mut().insert(context.clone());
-    let mut response = answer_in_time(router, request, limit).instrument(context.span()).await?;
+    let mut response = answer_in_time(router, request, limit).instrument(context.span(peer)).await?;
     context.mark(&mut response);
     Ok(response)
 }

@@ -1,6 +1,8 @@
 //! What every request carries from its first byte to its answer and its log lines: a correlation id, taken from the
 //! caller or made here, and the caller's place in a trace.
 
+use std::net::SocketAddr;
+
 use audit_event::{CorrelationId, TenantId, TraceContext};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
@@ -36,10 +38,11 @@ impl RequestContext {
     }
 
     /// The span that stands on every log line of the request.
-    pub fn span(&self) -> Span {
+    pub fn span(&self, peer: SocketAddr) -> Span {
         let trace_id = self.trace.as_ref().map(|trace| trace.parent.trace_id());
         // of the highest level, so that no filter takes the ids off the lines that it lets through
-        tracing::error_span!("request", correlation_id = %self.correlation_id, trace_id, tenant = field::Empty)
+        let (id, peer) = (&self.correlation_id, peer.ip());
+        tracing::error_span!("request", correlation_id = %id, trace_id, %peer, tenant = field::Empty)
     }
 
     /// Names the tenant on the log lines of the request that is being answered.

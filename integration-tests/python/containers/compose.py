@@ -36,6 +36,7 @@ def settings() -> list[str]:
         faults += [f"{name}: {flag} is not a flag" for flag in command if flag.startswith("-") and flag not in known]
         every = run(TARGET / "sealtrail", "init", "--help", env={}).stdout
         every += run(TARGET / "sealtrail", "keys", "create", "--help", env={}).stdout
+        every += run(TARGET / "sealtrail", "doctor", "--help", env={}).stdout
         variables = [*environment(name), *re.findall(r"export (SEALTRAIL_\w+)", " ".join(SERVICES[name]["entrypoint"]))]
         faults += [f"{name}: sealtrail does not read {v}" for v in variables if f"[env: {v}" not in every]
     return faults

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod analysts;
+mod analysts_command;
 mod backup;
 mod bad_input;
 mod cloudevents;
