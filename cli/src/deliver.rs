@@ -100,6 +100,7 @@ impl Gateway {
             if open.is_empty() {
                 return Ok(tally);
             }
+            eprintln!("{last_trouble}; trying again ({} of {MAX_TRIES})", tries + 1);
             let growing = Duration::from_millis(100 << tries.min(10)).min(MAX_PAUSE);
             tokio::time::sleep(pause.unwrap_or(growing).min(MAX_PAUSE)).await;
         }

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::engines::{EngineChoice, Starter};
 use crate::layout::{DirFlags, Layout};
 use crate::ports::{PortFlags, Ports};
-use crate::supervise::Supervisor;
+use crate::supervise::{PROCESSOR, Supervisor};
 use crate::{demo, examine, ready, services, targets};
 
 const SERVICE_START: Duration = Duration::from_secs(60);
@@ -141,11 +141,14 @@ async fn start_all(
     let api_key = demo::create_tenant(&engines, layout).await?;
     for (service, name, admin) in [
         (services::gateway(&engines, layout, ports)?, "gateway", ports.gateway_admin),
-        (services::processor(&engines, ports)?, "processor", ports.processor_admin),
+        (services::processor(&engines, ports)?, PROCESSOR, ports.processor_admin),
         (services::query_api(&engines, layout, ports)?, "query-api", ports.query_admin),
     ] {
         supervisor.start(service)?;
-        wait_ready(supervisor, name, &client, admin).await?;
+        match wait_ready(supervisor, name, &client, admin).await {
+            Err(_) if name == PROCESSOR && supervisor.has_ended(name) => supervisor.hold(name)?,
+            waited => waited?,
+        }
     }
     demo::write_env(layout, ports, &engines, &api_key)?;
     targets::write(layout, ports, &engines)?;

@@ -35,6 +35,9 @@ impl Service {
     }
 }
 
+/// The one service that stops for good over what a person has to mend.
+pub const PROCESSOR: &str = "processor";
+
 struct Running {
     service: Service,
     child: Option<Child>,
@@ -78,7 +81,21 @@ impl Supervisor {
         format!("the end of {}:\n  {last}", file.display())
     }
 
-    /// Starts again what has ended. Fails when a service ends again and again.
+    /// Leaves a service that cannot run alone, with the rest up: what stops a processor is mended in Kafka or ClickHouse.
+    pub fn hold(&mut self, name: &'static str) -> anyhow::Result<()> {
+        fs::write(self.layout.hold_file(name), "")?;
+        self.running
+            .iter_mut()
+            .filter(|running| running.service.name == name)
+            .for_each(|running| running.ends.clear());
+        eprintln!(
+            "sealtrail: {name} does not run, and is left alone; when its fault is mended, `sealtrail-local-stack start {name}`\n{}",
+            self.last_words(name)
+        );
+        Ok(())
+    }
+
+    /// Starts again what has ended. Fails when an engine or a front ends again and again.
     pub fn revive(&mut self) -> anyhow::Result<()> {
         let mut hopeless = None;
         for running in &mut self.running {
@@ -105,6 +122,7 @@ impl Supervisor {
         }
         match hopeless {
             None => Ok(()),
+            Some(PROCESSOR) => self.hold(PROCESSOR),
             Some(name) => bail!("{name} ends again and again; {}", self.last_words(name)),
         }
     }

@@ -53,8 +53,8 @@ pub fn refusals(first: &Manifest, last: &Manifest, facts: &Facts) -> Vec<String>
     }
     for (table, rows) in &facts.filled_tables {
         refusals.push(format!(
-            "table {table} has {rows} rows; restore into an empty database: DROP DATABASE, or another name in \
-             SEALTRAIL_CLICKHOUSE_URL"
+            "table {table} has {rows} rows; restore into an empty database, the one that the \
+             processors write to: DROP DATABASE first"
         ));
     }
     if facts.migrations > first.migrations.len() {

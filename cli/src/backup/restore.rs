@@ -45,7 +45,7 @@ impl Show for Report {
         let rows: Vec<_> = self.tables.iter().map(|t| format!("{} {}", t.rows, t.table)).collect();
         match self.restored {
             true => format!(
-                "restored {}; the commits of {} partitions are set: start the processors, they read on from there",
+                "restored {}; the commits of {} partitions are set: start the processors of this database, they read on from there",
                 rows.join(", "),
                 self.commits.len()
             ),
