@@ -119,6 +119,9 @@ async fn a_processor_that_cannot_run_does_not_take_the_engines_down() {
     let settings = vec![("SEALTRAIL_PROCESSOR__INSERT__DEADLINE_S", "never".to_owned())];
     let stack = Stack::start(&Options { name: "held", port_shift: 3_000, settings, ..Options::default() });
     let said = stack.said();
-    assert!(said.contains("`sealtrail-local-stack start processor`") && said.contains("DEADLINE_S"), "{said}");
+    assert!(
+        said.contains("`sealtrail-local-stack start processor`") && said.contains("DEADLINE_S"),
+        "{said}"
+    );
     assert_eq!(stack.sql("SELECT count() FROM events").await, "0");
 }
