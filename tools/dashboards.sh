@@ -45,5 +45,5 @@ exec "$tools/bin/prometheus" --log.level=warn \
     --config.file="$dir/run/prometheus.yml" \
     --storage.tsdb.path="$dir/data/prometheus" --storage.tsdb.retention.time=2d \
     --web.listen-address="127.0.0.1:$port" \
-    --web.local-assets="$tools/root/usr/share/prometheus/web" \
+    --web.local-assets="$tools/debian/usr/share/prometheus/web" \
     --web.user-assets="$root/deploy/grafana"

@@ -56,7 +56,7 @@ unpack() {
         fail "$package cannot be downloaded; is the network there? (apt-get update renews the list of packages)"
     local deb
     for deb in "$debs"/*.deb; do
-        dpkg-deb --extract "$deb" "$tools/root"
+        dpkg-deb --extract "$deb" "$tools/debian"
     done
     rm -r "$debs"
 }
@@ -65,13 +65,13 @@ wrap() {
     local program=$1
     cat >"$tools/bin/$program" <<WRAPPER
 #!/bin/sh
-root="\$(dirname "\$(readlink -f "\$0")")/../root"
-LD_LIBRARY_PATH="\$root/usr/lib/$triplet:\$root/lib/$triplet" exec "\$root/usr/bin/$program" "\$@"
+unpacked="\$(dirname "\$(readlink -f "\$0")")/../debian"
+LD_LIBRARY_PATH="\$unpacked/usr/lib/$triplet:\$unpacked/lib/$triplet" exec "\$unpacked/usr/bin/$program" "\$@"
 WRAPPER
     chmod +x "$tools/bin/$program"
     local missing
-    missing=$(LD_LIBRARY_PATH="$tools/root/usr/lib/$triplet:$tools/root/lib/$triplet" \
-        ldd "$tools/root/usr/bin/$program" | sed -n 's/ => not found//p')
+    missing=$(LD_LIBRARY_PATH="$tools/debian/usr/lib/$triplet:$tools/debian/lib/$triplet" \
+        ldd "$tools/debian/usr/bin/$program" | sed -n 's/ => not found//p')
     [[ -z $missing ]] || fail "$program lacks libraries: $missing"
 }
 
@@ -84,7 +84,7 @@ for needed in apt-get apt-cache dpkg-deb ldd; do
 done
 tools=$(cd "$(dirname "$0")/.." && pwd)/target/tools
 triplet=$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || echo "$(uname -m)-linux-gnu")
-mkdir -p "$tools/root" "$tools/bin"
+mkdir -p "$tools/debian" "$tools/bin"
 for package in "$@"; do
     if ! check_version "$package"; then
         apt-get --quiet --quiet update || fail "the list of packages cannot be fetched; run apt-get update as root"
