@@ -8,6 +8,7 @@ GRANT INSERT ON sealtrail.* TO `sealtrail_processor_role`;
 GRANT SELECT ON system.tables TO `sealtrail_processor_role`;
 GRANT SELECT ON system.columns TO `sealtrail_processor_role`;
 GRANT SELECT ON system.processes TO `sealtrail_processor_role`;
+GRANT SELECT ON system.parts TO `sealtrail_processor_role`;
 CREATE ROLE IF NOT EXISTS `sealtrail_query_api_role`;
 GRANT SELECT ON sealtrail.* TO `sealtrail_query_api_role`;
 GRANT SELECT ON system.tables TO `sealtrail_query_api_role`;

@@ -29,7 +29,7 @@ pub struct Config {
     /// The schema registry.
     pub registry: RegistryConfig,
     /// How to reach ClickHouse. The user needs `SELECT` and `INSERT` on the database, and `SELECT` on
-    /// `system.tables`, `system.columns` and `system.processes`.
+    /// `system.tables`, `system.columns`, `system.processes` and `system.parts`.
     pub clickhouse: ClickHouseConfig,
     /// When a batch closes: whichever comes first.
     pub batch: BatchConfig,

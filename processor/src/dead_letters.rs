@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use audit_event::TrailId;
 use kafka_io::group::Record;
-use kafka_io::producer::{NewRecord, ProduceError, RecordProducer};
+use kafka_io::producer::{NewRecord, ProduceError};
 use pipeline_core::verdict::{Rejection, Verdict};
 use prometheus::IntCounter;
 use schemas::DEAD_LETTERS_TOPIC;
 use schemas::columns::RequestColumns;
 
 use crate::pipeline::JudgedBatch;
+use crate::ports::{Answer, DeadLetterTopic};
 use crate::sink::request_of;
 use crate::stages::decode::schema_id;
 
@@ -25,7 +26,7 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Writes the batch's dead letters and waits until each is acknowledged. Where the topic can't be written the partition
 /// waits here: nothing is lost, and nothing goes on as if it had been written.
 pub async fn publish(
-    producer: &RecordProducer,
+    dead_letter_topic: &dyn DeadLetterTopic,
     batch: &JudgedBatch,
     trail: TrailId,
     topic: &str,
@@ -46,11 +47,11 @@ pub async fn publish(
         let mut unconfirmed = Vec::new();
         let sent: Vec<_> = letters
             .iter()
-            .map(|(record, rejection)| send(producer, record, rejection, trail, topic, partition))
+            .map(|(record, rejection)| send(dead_letter_topic, record, rejection, trail, topic, partition))
             .collect();
         for (letter, pending) in letters.into_iter().zip(sent) {
             let confirmed = match pending {
-                Ok(pending) => producer.confirm(pending).await.map(|_| ()),
+                Ok(answer) => answer.await,
                 Err(error) => Err(error),
             };
             match confirmed {
@@ -85,14 +86,14 @@ fn log_first(letters: &[(&Record, &Rejection)], partition: i32) {
     }
 }
 
-fn send(
-    producer: &RecordProducer,
+fn send<'a>(
+    dead_letter_topic: &'a dyn DeadLetterTopic,
     record: &Record,
     rejection: &Rejection,
     trail: TrailId,
     topic: &str,
     partition: i32,
-) -> Result<kafka_io::producer::Pending, ProduceError> {
+) -> Result<Answer<'a, (), ProduceError>, ProduceError> {
     let provenance = [
         ("sealtrail-reason", rejection.reason.as_str().to_owned()),
         ("sealtrail-stage", rejection.reason.stage().as_str().to_owned()),
@@ -107,7 +108,7 @@ fn send(
     let original = record.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
     let headers: Vec<_> =
         original.chain(provenance.iter().map(|(name, value)| (*name, value.as_bytes()))).collect();
-    producer.enqueue(&NewRecord {
+    dead_letter_topic.send(&NewRecord {
         topic: DEAD_LETTERS_TOPIC,
         key: record.key.as_deref(),
         value: record.value.as_deref(),

@@ -1,13 +1,14 @@
 //! Gathering records into a batch.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use audit_event::SchemaId;
 use kafka_io::group::Record;
 use pipeline_core::announcement::MAX_UNKNOWN_SCHEMAS;
 use pipeline_core::batch::{BatchLimits, MonotonicMs, OpenBatch, OutOfOrder, Range};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::stages::decode::schema_id;

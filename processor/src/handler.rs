@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::metrics::ProcessorMetrics;
+use crate::pace::Jitter;
 use crate::stages::schemas::Schemas;
 use crate::worker::{Shared, WorkerError, work};
 
@@ -81,14 +82,15 @@ async fn prepare(
     }
     Ok(Some(Shared {
         trail,
-        engine,
+        engine: Arc::new(engine),
         schemas: Arc::new(Schemas::new(
-            SchemaRegistry::new(&config.registry)?,
+            Arc::new(SchemaRegistry::new(&config.registry)?),
             Duration::from_millis(config.dead_letters.unknown_schema_wait_ms),
             metrics.registry_retries.clone(),
         )),
         dead_letters: Arc::new(RecordProducer::new(&config.kafka, &config.dead_letter_producer)?),
         hasher: BodyHasher::new(rand::random()),
+        jitter: Arc::new(Jitter::seeded(rand::random())),
         metrics,
         config: config.clone(),
     }))

@@ -1,11 +1,13 @@
 //! The processor's metrics: a closed list. Labels are partitions, tables and reasons of closed lists, never a tenant's
 //! text.
 
-use pipeline_core::verdict::DeadLetterReason;
+use pipeline_core::verdict::{DeadLetterReason, Verdict};
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use service_kit::metrics::{BATCH_SIZES, Label, Metric, Metrics, SECONDS};
 
-use crate::progress::Progress;
+use crate::pipeline::JudgedBatch;
+use crate::progress::{self, Progress};
+use crate::sink;
 
 const REASONS: [&str; DeadLetterReason::ALL.len()] = {
     let mut names = [""; DeadLetterReason::ALL.len()];
@@ -199,6 +201,24 @@ impl ProcessorMetrics {
             assignment_changes: metrics.counter("sealtrail_processor_assignment_changes_total"),
             assigned_partitions: metrics.gauge("sealtrail_processor_assigned_partitions"),
             progress: Progress::shown_by(metrics),
+        }
+    }
+
+    /// Counts a closed batch.
+    pub fn count(&self, batch: &JudgedBatch) {
+        let account = sink::account(batch);
+        self.batches.inc();
+        self.batch_records.observe(batch.records.len() as f64);
+        let delay = progress::seconds_between(batch.range.least_received_at, progress::now());
+        self.delay_seconds.observe(delay);
+        self.records.with_label_values(&["events"]).inc_by(account.rows);
+        self.records.with_label_values(&["duplicates"]).inc_by(account.duplicates);
+        self.records.with_label_values(&["dead_letters"]).inc_by(account.dead_letters);
+        self.gaps.inc_by(batch.range.gaps());
+        for (_, verdict) in &batch.records {
+            if let Verdict::DeadLetter(rejection) = verdict {
+                self.dead_letters.with_label_values(&[rejection.reason.as_str()]).inc();
+            }
         }
     }
 }

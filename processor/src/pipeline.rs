@@ -18,6 +18,7 @@ use pipeline_core::dedupe::{BodyHasher, Window};
 use pipeline_core::verdict::{Rejection, Verdict};
 
 use crate::driver::Driver;
+use crate::pace::heavy;
 use crate::stages::decode::{Decoded, decode};
 use crate::stages::dedupe::{BodyError, WantedBodies, dedupe, learn, wanted_bodies};
 use crate::stages::route::route;
@@ -48,10 +49,10 @@ impl Pipeline {
         unknown_schemas: BTreeSet<SchemaId>,
         driver: &Driver,
     ) -> Result<JudgedBatch, BodyError> {
-        let (decoded, wanted) = tokio::task::block_in_place(|| self.decode_all(&records, &unknown_schemas));
+        let (decoded, wanted) = heavy(|| self.decode_all(&records, &unknown_schemas));
         let place = (self.trail, self.partition);
         learn(wanted, &mut self.window, &self.hasher, driver, &self.schemas, place).await?;
-        let records = tokio::task::block_in_place(|| {
+        let records = heavy(|| {
             let judged = records.into_iter().zip(decoded);
             judged.map(|(record, decoded)| self.verdict(record, decoded)).collect()
         });

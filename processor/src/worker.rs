@@ -2,26 +2,28 @@
 //! then batch after batch.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use audit_event::control::TrailRecord;
 use audit_event::{NextOffset, Offset};
 use clickhouse_io::tables::TableFault;
-use clickhouse_io::{ClickHouse, EngineError, ErrorKind};
+use clickhouse_io::{EngineError, ErrorKind};
 use kafka_io::group::{Assignment, CommitError};
-use kafka_io::producer::RecordProducer;
 use pipeline_core::assignment::{self, Commit, Facts, Refusal, Start};
 use pipeline_core::batch::{OpenBatch, OutOfOrder};
 use pipeline_core::batch_run::{BatchFault, BatchRun};
 use pipeline_core::dedupe::{BodyHasher, Candidate, Window};
 use thiserror::Error;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::driver::{DriveError, Driver};
 use crate::gather::{Gathered, Gatherer, Next};
 use crate::metrics::ProcessorMetrics;
+use crate::pace::Jitter;
 use crate::pipeline::{JudgedBatch, Pipeline};
+use crate::ports::{DeadLetterTopic, Engine};
 use crate::sink::{BlockError, Place};
 use crate::stages::dedupe::BodyError;
 use crate::stages::schemas::Schemas;
@@ -30,10 +32,11 @@ use crate::stages::schemas::Schemas;
 pub struct Shared {
     pub config: Config,
     pub trail: TrailRecord,
-    pub engine: ClickHouse,
+    pub engine: Arc<dyn Engine>,
     pub schemas: Arc<Schemas>,
-    pub dead_letters: Arc<RecordProducer>,
+    pub dead_letters: Arc<dyn DeadLetterTopic>,
     pub hasher: BodyHasher,
+    pub jitter: Arc<Jitter>,
     pub metrics: ProcessorMetrics,
 }
 
@@ -86,6 +89,7 @@ pub async fn work(shared: Arc<Shared>, assignment: Assignment) -> Result<(), Wor
         commits,
         dead_letters: shared.dead_letters.clone(),
         settings: shared.config.insert.clone(),
+        jitter: shared.jitter.clone(),
         metrics: shared.metrics.clone(),
     };
     let trail = shared.trail.trail_id;
@@ -119,7 +123,7 @@ async fn restore_window(
     let rules = shared.trail.dedupe;
     let restore = || async {
         let mut window = Window::new(rules);
-        let take = |stored: clickhouse_io::restore::StoredRecord| {
+        let mut take = |stored: clickhouse_io::restore::StoredRecord| {
             let record = Candidate {
                 offset: stored.offset,
                 received_at: stored.received_at,
@@ -128,7 +132,7 @@ async fn restore_window(
             };
             window.restore(record, stored.first);
         };
-        shared.engine.restore_window(shared.trail.trail_id, partition, before, rules, take).await?;
+        shared.engine.restore_window(shared.trail.trail_id, partition, before, rules, &mut take).await?;
         Ok(window)
     };
     driver.retrying(restore).await

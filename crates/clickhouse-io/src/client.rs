@@ -8,6 +8,7 @@ use client_security::secret::{Secret, SecretError, resolve};
 use client_security::{TrustError, client_config};
 use pipeline_core::announcement::EngineSeconds;
 use schemars::JsonSchema;
+use schemas::table;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -151,11 +152,32 @@ pub struct ClickHouse {
     database: String,
 }
 
-/// The server's clock and how long it has been up, read in one query.
+/// The server's clock, how long it has been up, and how far its tables' blocks are counted: read in one query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineClock {
     pub now: EngineSeconds,
     pub uptime_s: i64,
+    pub newest_blocks: NewestBlocks,
+}
+
+/// The greatest block number in each of our tables, in the order of [`table::ALL`]; 0 where a table is empty. Each block
+/// that is written takes the next number, so the difference bounds how many tokens a table has learned meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NewestBlocks(pub [i64; table::ALL.len()]);
+
+impl NewestBlocks {
+    /// The most blocks that one table took since `earlier`; `None` if a number went back, after which nothing is known.
+    pub fn since(&self, earlier: &Self) -> Option<u64> {
+        let differences = self.0.iter().zip(earlier.0).map(|(now, then)| u64::try_from(now - then).ok());
+        differences.collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+}
+
+#[derive(Debug, clickhouse::Row, Deserialize)]
+struct ClockRow {
+    now_s: i64,
+    uptime_s: i64,
+    newest_blocks: Vec<i64>,
 }
 
 impl EngineClock {
@@ -205,9 +227,21 @@ impl ClickHouse {
     }
 
     pub async fn clock(&self) -> Result<EngineClock, EngineError> {
-        let sql = Sql::new("SELECT toInt64(toUnixTimestamp(now())), toInt64(uptime())");
-        let (now, uptime_s): (i64, i64) = self.fetch_one("read the clock", sql).await?;
-        Ok(EngineClock { now: EngineSeconds(now), uptime_s })
+        let sql = Sql::new(
+            "WITH (SELECT mapFromArrays(groupArray(table), groupArray(newest)) FROM \
+                 (SELECT table, max(max_block_number) AS newest FROM system.parts \
+                  WHERE database = {database:String} AND table IN {tables:Array(String)} GROUP BY table)) AS newest_of \
+             SELECT toInt64(toUnixTimestamp(now())) AS now_s, toInt64(uptime()) AS uptime_s, \
+                 arrayMap(name -> newest_of[name], {tables:Array(String)}) AS newest_blocks",
+        )
+        .param("database", self.database.clone())
+        .param("tables", table::ALL.map(|table| table.name).to_vec());
+        let row: ClockRow = self.fetch_one("read the clock", sql).await?;
+        Ok(EngineClock {
+            now: EngineSeconds(row.now_s),
+            uptime_s: row.uptime_s,
+            newest_blocks: row.newest_blocks.try_into().map(NewestBlocks).unwrap_or_default(),
+        })
     }
 
     pub async fn execute(&self, action: &'static str, sql: Sql) -> Result<(), EngineError> {
@@ -247,7 +281,11 @@ mod tests {
 
     #[test]
     fn a_restart_shows_however_long_the_server_has_been_up_again() {
-        let clock = |now, uptime_s| EngineClock { now: EngineSeconds(now), uptime_s };
+        let clock = |now, uptime_s| EngineClock {
+            now: EngineSeconds(now),
+            uptime_s,
+            newest_blocks: NewestBlocks::default(),
+        };
         let before = clock(1_000, 5);
         assert!(before.is_same_run(clock(1_003, 8)) && before.is_same_run(clock(1_003, 7)));
         assert!(!before.is_same_run(clock(1_010, 6)), "up for longer than before, and yet another run");

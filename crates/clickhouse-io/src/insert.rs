@@ -61,7 +61,7 @@ impl ClickHouse {
             .with_setting("min_insert_block_size_bytes", "0")
             .with_setting("max_block_size", "1000000")
             .with_setting("max_insert_threads", "1");
-        insert.send(block.arrow_stream.into()).await.map_err(|e| EngineError::from_client(ACTION, &e))?;
+        insert.send(block.arrow_stream).await.map_err(|e| EngineError::from_client(ACTION, &e))?;
         insert.end().await.map_err(|e| EngineError::from_client(ACTION, &e))
     }
 

@@ -49,7 +49,7 @@ impl ClickHouse {
         partition: PartitionId,
         before: Offset,
         rules: DedupeRules,
-        mut take: impl FnMut(StoredRecord),
+        take: &mut (dyn FnMut(StoredRecord) + Send),
     ) -> Result<u64, EngineError> {
         const ACTION: &str = "restore the dedupe window";
         let select = |table: &str, first: &str| {

@@ -2,7 +2,8 @@
 //!
 //! The driver asks for the next [`Step`], does it, and tells what happened. The rule that carries the promise: a batch
 //! closes without reading back only if the first send of each of its inserts was answered with success. After any
-//! other history the driver waits until nothing can land any more, and what ClickHouse then holds is the truth.
+//! other history its inserts are sent again under the same token while that surely still drops a second copy; then the
+//! driver waits until nothing can land any more, and what ClickHouse then holds is the truth.
 
 use std::collections::BTreeMap;
 
@@ -75,6 +76,24 @@ pub enum InsertOutcome {
     Unsure,
 }
 
+/// Which send of an attempt's inserts it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Send {
+    First,
+    /// The same blocks under the same token: what is there already is dropped by ClickHouse.
+    Again,
+}
+
+/// Whether ClickHouse surely still remembers the attempt's token, and its deadline leaves time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenCover {
+    Sure,
+    Unsure,
+}
+
+/// The most times that an attempt's inserts are sent again under its token.
+pub const MAX_RESENDS: u32 = 3;
+
 /// What the driver does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -85,6 +104,12 @@ pub enum Step {
         attempt: Attempt,
         deadline: EngineSeconds,
         missing: Missing,
+        send: Send,
+    },
+    /// Find out whether the attempt's inserts can be sent again under their token.
+    AskToken {
+        attempt: Attempt,
+        deadline: EngineSeconds,
     },
     /// Wait until no insert of the announced attempt can land any more.
     AwaitLanding {
@@ -112,11 +137,28 @@ pub enum BatchFault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     ToAnnounce { attempt: Attempt, missing: Missing },
-    ToInsert { attempt: Attempt, deadline: EngineSeconds, missing: Missing },
+    ToInsert(Sending),
+    ToAskToken(Sending),
     ToAwait { attempt: Attempt, deadline: EngineSeconds },
     ToReadBack { attempt: Attempt },
     Closed { attempt: Attempt },
     Stopped(BatchFault),
+}
+
+/// The inserts of an announced attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Sending {
+    attempt: Attempt,
+    deadline: EngineSeconds,
+    missing: Missing,
+    /// How often they were sent again.
+    resends: u32,
+}
+
+impl Sending {
+    fn send(&self) -> Send {
+        if self.resends == 0 { Send::First } else { Send::Again }
+    }
 }
 
 /// The life of one batch.
@@ -140,8 +182,14 @@ impl BatchRun {
     pub fn next(&self) -> Step {
         match &self.state {
             State::ToAnnounce { attempt, .. } => Step::Announce(*attempt),
-            State::ToInsert { attempt, deadline, missing } => {
-                Step::Insert { attempt: *attempt, deadline: *deadline, missing: missing.clone() }
+            State::ToInsert(sending) => Step::Insert {
+                attempt: sending.attempt,
+                deadline: sending.deadline,
+                missing: sending.missing.clone(),
+                send: sending.send(),
+            },
+            State::ToAskToken(Sending { attempt, deadline, .. }) => {
+                Step::AskToken { attempt: *attempt, deadline: *deadline }
             }
             State::ToAwait { deadline, .. } => Step::AwaitLanding { deadline: *deadline },
             State::ToReadBack { .. } => Step::ReadBack,
@@ -154,7 +202,8 @@ impl BatchRun {
     pub fn attempt(&self) -> Attempt {
         match &self.state {
             State::ToAnnounce { attempt, .. }
-            | State::ToInsert { attempt, .. }
+            | State::ToInsert(Sending { attempt, .. })
+            | State::ToAskToken(Sending { attempt, .. })
             | State::ToAwait { attempt, .. }
             | State::ToReadBack { attempt }
             | State::Closed { attempt } => *attempt,
@@ -165,17 +214,35 @@ impl BatchRun {
     /// The commit with the announcement was acknowledged.
     pub fn announced(&mut self, deadline: EngineSeconds) {
         if let State::ToAnnounce { attempt, missing } = &self.state {
-            self.state = State::ToInsert { attempt: *attempt, deadline, missing: missing.clone() };
+            let (attempt, missing) = (*attempt, missing.clone());
+            self.state = State::ToInsert(Sending { attempt, deadline, missing, resends: 0 });
         }
     }
 
+    /// The inserts were sent once (more), and this came of it.
     pub fn inserted(&mut self, outcome: InsertOutcome) {
-        if let State::ToInsert { attempt, deadline, missing } = &self.state {
-            let attempt = *attempt;
-            self.state = match (outcome, missing) {
-                (InsertOutcome::Sure, Missing::All) => State::Closed { attempt },
-                (InsertOutcome::Sure, Missing::Only { .. }) => State::ToReadBack { attempt },
-                (InsertOutcome::Unsure, _) => State::ToAwait { attempt, deadline: *deadline },
+        if let State::ToInsert(sending) = &self.state {
+            let Sending { attempt, deadline, ref missing, resends } = *sending;
+            self.state = match (outcome, sending.send(), missing) {
+                (InsertOutcome::Sure, Send::First, Missing::All) => State::Closed { attempt },
+                (InsertOutcome::Sure, Send::First, Missing::Only { .. }) => State::ToReadBack { attempt },
+                // a success may mean no more than that the token was known, and an earlier send may be on its way
+                (InsertOutcome::Sure, Send::Again, _) => State::ToAwait { attempt, deadline },
+                (InsertOutcome::Unsure, ..) if resends < MAX_RESENDS => State::ToAskToken(sending.clone()),
+                (InsertOutcome::Unsure, ..) => State::ToAwait { attempt, deadline },
+            };
+        }
+    }
+
+    /// The answer to [`Step::AskToken`].
+    pub fn token(&mut self, cover: TokenCover) {
+        if let State::ToAskToken(sending) = &self.state {
+            let Sending { attempt, deadline, .. } = *sending;
+            self.state = match cover {
+                TokenCover::Sure => {
+                    State::ToInsert(Sending { resends: sending.resends + 1, ..sending.clone() })
+                }
+                TokenCover::Unsure => State::ToAwait { attempt, deadline },
             };
         }
     }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -18,6 +20,8 @@ fn unsure_run() -> BatchRun {
     let mut run = BatchRun::fresh(expected());
     run.announced(DEADLINE);
     run.inserted(InsertOutcome::Unsure);
+    assert_eq!(run.next(), Step::AskToken { attempt: Attempt::FIRST, deadline: DEADLINE });
+    run.token(TokenCover::Unsure);
     assert_eq!(run.next(), Step::AwaitLanding { deadline: DEADLINE });
     run.landed();
     assert_eq!(run.next(), Step::ReadBack);
@@ -31,10 +35,49 @@ fn the_straight_way_is_announce_insert_close() {
     run.announced(DEADLINE);
     assert_eq!(
         run.next(),
-        Step::Insert { attempt: Attempt::FIRST, deadline: DEADLINE, missing: Missing::All }
+        Step::Insert {
+            attempt: Attempt::FIRST,
+            deadline: DEADLINE,
+            missing: Missing::All,
+            send: Send::First
+        }
     );
     run.inserted(InsertOutcome::Sure);
     assert_eq!(run.next(), Step::Close);
+}
+
+#[test]
+fn a_send_under_a_used_token_is_never_believed() {
+    let mut run = BatchRun::fresh(expected());
+    run.announced(DEADLINE);
+    let Step::Insert { missing: sent, .. } = run.next() else { panic!("{:?}", run.next()) };
+    run.inserted(InsertOutcome::Unsure);
+    run.token(TokenCover::Sure);
+    let Step::Insert { attempt, deadline, missing, send } = run.next() else { panic!("{:?}", run.next()) };
+    assert_eq!((attempt, deadline, missing, send), (Attempt::FIRST, DEADLINE, sent, Send::Again));
+    run.inserted(InsertOutcome::Sure);
+    assert_eq!(run.next(), Step::AwaitLanding { deadline: DEADLINE });
+    run.landed();
+    assert_eq!(run.next(), Step::ReadBack);
+    run.read_back(&Found { records: vec![(RecordTable::Events, Offset(5))], ..Found::default() });
+    run.announced(DEADLINE);
+    let Step::Insert { attempt: Attempt(1), send: Send::First, .. } = run.next() else {
+        panic!("{:?}: the first send of the next attempt", run.next())
+    };
+}
+
+#[test]
+fn sending_again_ends() {
+    let mut run = BatchRun::fresh(expected());
+    run.announced(DEADLINE);
+    for _ in 0..MAX_RESENDS {
+        run.inserted(InsertOutcome::Unsure);
+        assert!(matches!(run.next(), Step::AskToken { .. }), "{:?}", run.next());
+        run.token(TokenCover::Sure);
+        assert!(matches!(run.next(), Step::Insert { send: Send::Again, .. }), "{:?}", run.next());
+    }
+    run.inserted(InsertOutcome::Unsure);
+    assert_eq!(run.next(), Step::AwaitLanding { deadline: DEADLINE });
 }
 
 #[test]
@@ -93,14 +136,23 @@ struct Fate {
     lands: bool,
     late: bool,
     answered: bool,
+    /// The server dies between the token and the rows: no rows, and the token is known from then on.
+    torn: bool,
+}
+
+impl Fate {
+    const LANDS_AT_ONCE: Self = Self { lands: true, late: false, answered: true, torn: false };
 }
 
 fn fate() -> impl Strategy<Value = Fate> {
-    (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(lands, late, answered)| Fate {
-        lands,
-        late,
-        // a server answers with success only when the rows are there
-        answered: answered && lands && !late,
+    (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(lands, late, answered, torn)| {
+        Fate {
+            lands,
+            late,
+            // a server answers the first send with success only when the rows are there
+            answered: answered && lands && !late && !torn,
+            torn,
+        }
     })
 }
 
@@ -112,9 +164,10 @@ proptest! {
     fn every_schedule_ends_with_each_record_once(
         fates in proptest::collection::vec(proptest::array::uniform4(fate()), 1..6),
         crashes in proptest::collection::vec(any::<bool>(), 12),
+        covers in proptest::collection::vec(any::<bool>(), 12),
     ) {
-        let mut store = Found::default();
-        let mut in_flight: Vec<Found> = Vec::new();
+        let mut store = Store::default();
+        let mut covers = covers.into_iter();
         let mut fates = fates.into_iter();
         let mut crashes = crashes.into_iter();
         let mut committed: Option<(Attempt, EngineSeconds)> = None;
@@ -126,25 +179,27 @@ proptest! {
                     committed = Some((attempt, deadline));
                     run.announced(deadline);
                 }
-                Step::Insert { missing, .. } => {
-                    let sure = Fate { lands: true, late: false, answered: true };
-                    let fate = fates.next().unwrap_or([sure; 4]);
-                    let parts = parts_of(&missing);
-                    for (part, fate) in parts.into_iter().zip(fate) {
-                        match (fate.lands, fate.late) {
-                            (true, false) => merge(&mut store, part),
-                            (true, true) => in_flight.push(part),
-                            (false, _) => {}
-                        }
+                Step::Insert { attempt, missing, send, .. } => {
+                    let fate = fates.next().unwrap_or([Fate::LANDS_AT_ONCE; 4]);
+                    for (table, (part, fate)) in parts_of(&missing).into_iter().zip(fate).enumerate() {
+                        store.insert((attempt, table), part, fate);
                     }
-                    let sure = fate.iter().all(|f| f.answered);
+                    let sure = match send {
+                        Send::First => fate.iter().all(|f| f.answered),
+                        // under a token that is known, a success says nothing of the rows
+                        Send::Again => fate[0].answered,
+                    };
                     run.inserted(if sure { InsertOutcome::Sure } else { InsertOutcome::Unsure });
                 }
+                Step::AskToken { .. } => {
+                    let sure = covers.next() == Some(true);
+                    run.token(if sure { TokenCover::Sure } else { TokenCover::Unsure });
+                }
                 Step::AwaitLanding { .. } => {
-                    in_flight.drain(..).for_each(|part| merge(&mut store, part));
+                    store.land_all();
                     run.landed();
                 }
-                Step::ReadBack => run.read_back(&store),
+                Step::ReadBack => run.read_back(&store.rows),
                 Step::Close => break,
                 Step::Stop(fault) => prop_assert!(false, "stopped: {}", fault),
             }
@@ -155,11 +210,11 @@ proptest! {
                 };
             }
         }
-        prop_assert!(in_flight.is_empty(), "closed while something could still land");
-        store.records.sort();
+        prop_assert!(store.in_flight.is_empty(), "closed while something could still land");
+        store.rows.records.sort();
         let mut wanted = all_found();
         wanted.records.sort();
-        prop_assert_eq!(store, wanted);
+        prop_assert_eq!(store.rows, wanted);
     }
 }
 
@@ -176,7 +231,38 @@ fn parts_of(missing: &Missing) -> [Found; 4] {
     [of(RecordTable::Duplicates), of(RecordTable::DeadLetters), of(RecordTable::Events), account]
 }
 
-fn merge(store: &mut Found, part: Found) {
-    store.records.extend(part.records);
-    store.accounts += part.accounts;
+/// Tokens count per table.
+type Token = (Attempt, usize);
+
+#[derive(Default)]
+struct Store {
+    rows: Found,
+    tokens: BTreeSet<Token>,
+    in_flight: Vec<(Token, Found)>,
+}
+
+impl Store {
+    fn insert(&mut self, token: Token, part: Found, fate: Fate) {
+        match fate {
+            Fate { torn: true, .. } => {
+                self.tokens.insert(token);
+            }
+            Fate { lands: true, late: false, .. } => self.land(token, part),
+            Fate { lands: true, late: true, .. } => self.in_flight.push((token, part)),
+            Fate { lands: false, .. } => {}
+        }
+    }
+
+    fn land(&mut self, token: Token, part: Found) {
+        if self.tokens.insert(token) {
+            self.rows.records.extend(part.records);
+            self.rows.accounts += part.accounts;
+        }
+    }
+
+    fn land_all(&mut self) {
+        for (token, part) in std::mem::take(&mut self.in_flight) {
+            self.land(token, part);
+        }
+    }
 }

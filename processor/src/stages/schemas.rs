@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use ::schemas::avro::WriterSchema;
 use audit_event::SchemaId;
-use kafka_io::registry::{RegistryError, SchemaRegistry};
+use kafka_io::registry::RegistryError;
 use prometheus::IntCounter;
+
+use crate::ports::Registry;
 
 /// Schemas kept at most. A trail has a handful; a flood of registrations must not fill the memory.
 const MAX_SCHEMAS: usize = 10_000;
@@ -23,14 +25,14 @@ pub enum Known {
 
 /// Shared by all partitions.
 pub struct Schemas {
-    registry: SchemaRegistry,
+    registry: Arc<dyn Registry>,
     known: RwLock<HashMap<SchemaId, Known>>,
     unknown_wait: Duration,
     retries: IntCounter,
 }
 
 impl Schemas {
-    pub fn new(registry: SchemaRegistry, unknown_wait: Duration, retries: IntCounter) -> Self {
+    pub fn new(registry: Arc<dyn Registry>, unknown_wait: Duration, retries: IntCounter) -> Self {
         Self { registry, known: RwLock::default(), unknown_wait, retries }
     }
 

@@ -158,6 +158,7 @@ impl Account {
                 (Select, System("columns")),
                 // the read-back asks whether an insert still runs
                 (Select, System("processes")),
+                (Select, System("parts")),
             ],
             Self::QueryApi => {
                 vec![(Select, Trail), (Select, System("tables")), (Select, System("columns"))]

@@ -91,6 +91,7 @@ fn services_get_roles_with_what_they_need() {
         "GRANT ALL ON sealtrail.* TO `sealtrail_owner_role`",
         "GRANT INSERT ON sealtrail.* TO `sealtrail_processor_role`",
         "GRANT SELECT ON system.processes TO `sealtrail_processor_role`",
+        "GRANT SELECT ON system.parts TO `sealtrail_processor_role`",
         "GRANT SELECT ON sealtrail.* TO `sealtrail_query_api_role`",
     ] {
         assert!(statements.contains(&wanted.to_owned()), "{wanted}");

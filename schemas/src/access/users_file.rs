@@ -128,7 +128,12 @@ mod tests {
         assert!(is_well_formed(&xml), "{xml}");
         let line = |user: &str| xml.lines().find(|line| line.contains(&format!("<{user}>"))).expect("a user");
         assert!(!line("sealtrail").contains("<grants>"), "the owner may do everything");
-        for grant in ["SELECT ON sealtrail.*", "INSERT ON sealtrail.*", "SELECT ON system.processes"] {
+        for grant in [
+            "SELECT ON sealtrail.*",
+            "INSERT ON sealtrail.*",
+            "SELECT ON system.processes",
+            "SELECT ON system.parts",
+        ] {
             assert!(
                 line("sealtrail_processor").contains(&format!("<query>GRANT {grant}</query>")),
                 "{grant}"

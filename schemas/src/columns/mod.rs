@@ -22,6 +22,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, Field, Schema};
 use audit_event::{Offset, PartitionId, RecordTime, TrailId};
+use bytes::Bytes;
 
 use crate::table::Table;
 
@@ -38,7 +39,8 @@ pub struct Position {
 pub struct Block {
     pub table: Table,
     pub rows: usize,
-    pub arrow_stream: Vec<u8>,
+    /// Cheap to clone: the same bytes may be sent again.
+    pub arrow_stream: Bytes,
 }
 
 /// Puts the columns, in the table's order, into one block.
@@ -55,7 +57,7 @@ fn block(table: Table, columns: Vec<ArrayRef>) -> Result<Block, ArrowError> {
     let batch = RecordBatch::try_new(schema.clone(), columns)?;
     let mut writer = StreamWriter::try_new(Vec::new(), &schema)?;
     writer.write(&batch)?;
-    let arrow_stream = writer.into_inner()?;
+    let arrow_stream = writer.into_inner()?.into();
     Ok(Block { table, rows: batch.num_rows(), arrow_stream })
 }
 

@@ -1,124 +1,161 @@
-//! The fence: which assignments live, and the commits that run under them. All of it happens on the polling thread.
+//! The fence: which assignments live, and which commits may run under them. It speaks to no broker itself: the polling
+//! thread (`session.rs`) does, and the processor's simulation plays that thread's part with this same fence.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use audit_event::{AssignmentGeneration, NextOffset, Offset, PartitionId};
-use rdkafka::client::ClientContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::KafkaError as ClientError;
-use rdkafka::statistics::Statistics;
-use rdkafka::{Offset as Position, TopicPartitionList};
+use tokio_util::sync::CancellationToken;
 
-use super::lane::{Lane, WAITING_CHUNKS};
+use super::lane::{Flow, Lane, WAITING_CHUNKS};
 use super::{
-    Assignment, CommitError, CommitRequest, Commits, Committed, GroupConfig, GroupHandler, Incident, Lease,
+    Assignment, CommitError, CommitRequest, Commits, Committed, GroupHandler, Incident, Lease, Record,
 };
-use crate::config::KafkaConfig;
 
-/// How often a drain looks for commits and for released leases.
-const DRAIN_TICK: Duration = Duration::from_millis(1);
+/// Where a partition stands when it comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub partition: PartitionId,
+    pub committed: Option<Committed>,
+    pub log_start: Offset,
+    pub high_watermark: NextOffset,
+}
 
-pub(super) struct Fence {
-    topic: String,
-    config: GroupConfig,
+/// What the fence asks of the consumer, so that one partition's worker does not hold up the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlowChange {
+    Pause(PartitionId),
+    Resume(PartitionId),
+}
+
+/// One consumer's assignments, from its first to its last.
+pub struct Fence {
     handler: Arc<dyn GroupHandler>,
     state: Mutex<State>,
 }
 
-pub(super) struct State {
-    pub lanes: HashMap<PartitionId, Lane>,
+struct State {
+    lanes: BTreeMap<PartitionId, Lane>,
     /// Why this consumer must not be used any more.
-    pub broken: Option<String>,
+    broken: Option<String>,
     requests: Receiver<CommitRequest>,
     requests_in: Sender<CommitRequest>,
-    last_generation: u64,
+    last_generation: AssignmentGeneration,
+}
+
+/// Partitions whose workers were asked to finish.
+pub struct Draining {
+    released: Vec<CancellationToken>,
+}
+
+impl Draining {
+    pub fn is_done(&self) -> bool {
+        self.released.iter().all(CancellationToken::is_cancelled)
+    }
 }
 
 impl Fence {
-    pub fn new(
-        topic: &str,
-        config: &GroupConfig,
-        handler: Arc<dyn GroupHandler>,
-        last_generation: u64,
-    ) -> Self {
+    /// `last_generation` is that of the consumer before: generations never repeat in a process.
+    pub fn new(handler: Arc<dyn GroupHandler>, last_generation: AssignmentGeneration) -> Self {
         let (requests_in, requests) = std::sync::mpsc::channel();
-        let state = State { lanes: HashMap::new(), broken: None, requests, requests_in, last_generation };
-        Self { topic: topic.to_owned(), config: config.clone(), handler, state: Mutex::new(state) }
+        let state = State { lanes: BTreeMap::new(), broken: None, requests, requests_in, last_generation };
+        Self { handler, state: Mutex::new(state) }
     }
 
     /// Only the polling thread takes it, so it never waits.
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn tell(&self, incident: Incident) {
-        self.handler.incident(incident);
+    pub fn handler(&self) -> &dyn GroupHandler {
+        &*self.handler
     }
 
-    pub fn last_generation(&self) -> u64 {
+    pub fn last_generation(&self) -> AssignmentGeneration {
         self.state().last_generation
     }
 
-    /// Runs the commits that workers asked for, one after the other, each to its answer.
-    pub fn serve_commits(&self, consumer: &BaseConsumer<Self>) {
+    /// Why the consumer must be thrown away, if it must.
+    pub fn broken(&self) -> Option<String> {
+        self.state().broken.clone()
+    }
+
+    /// From now on nothing is begun and nothing committed; the first reason stays.
+    pub fn break_off(&self, reason: impl Into<String>) {
+        self.state().broken.get_or_insert_with(|| reason.into());
+    }
+
+    pub fn partitions(&self) -> Vec<PartitionId> {
+        self.state().lanes.keys().copied().collect()
+    }
+
+    /// Where reading begins: at the commit, else at the genesis. Where neither says, the worker refuses the partition,
+    /// and nothing that is read until then is used.
+    pub fn first_offset(&self, standing: &Standing) -> Offset {
+        let committed = standing.committed.as_ref().map(|committed| committed.offset.as_offset());
+        committed.or_else(|| self.handler.genesis_of(standing.partition)).unwrap_or(standing.log_start)
+    }
+
+    /// Starts a worker for each partition that came.
+    pub fn begin(&self, standings: Vec<Standing>) {
+        for standing in standings {
+            let assignment = self.state().assign(standing);
+            self.handler.assigned(assignment);
+        }
+        self.handler.owned(&self.partitions());
+    }
+
+    /// Takes a record on its way to its worker.
+    pub fn push(&self, partition: PartitionId, record: Record) {
+        if let Some(lane) = self.state().lanes.get_mut(&partition) {
+            lane.push(record);
+        }
+    }
+
+    /// Gives every worker what was gathered for it.
+    pub fn hand_over(&self) {
+        self.state().lanes.values_mut().for_each(Lane::hand_over);
+    }
+
+    /// Runs the commits that workers asked for, one after the other, each to its answer. `send` answers when the broker
+    /// has answered, with the reason where it did not say yes.
+    pub fn serve_commits(&self, send: &mut dyn FnMut(PartitionId, &Committed) -> Result<(), String>) {
         loop {
             let request = {
                 let state = self.state();
                 let Ok(request) = state.requests.try_recv() else { return };
                 request
             };
-            let result = self.commit(consumer, &request);
+            let result = self.commit(&request, send);
             // a worker that was abandoned meanwhile does not wait for the answer
             let _nobody_waits = request.answer.send(result);
         }
     }
 
-    fn commit(&self, consumer: &BaseConsumer<Self>, request: &CommitRequest) -> Result<(), CommitError> {
-        let lives = {
-            let state = self.state();
-            let lane = state.lanes.get(&request.partition);
-            state.broken.is_none()
-                && lane.is_some_and(|l| l.generation == request.generation && !l.abandon.is_cancelled())
-        };
-        if !lives {
+    fn commit(
+        &self,
+        request: &CommitRequest,
+        send: &mut dyn FnMut(PartitionId, &Committed) -> Result<(), String>,
+    ) -> Result<(), CommitError> {
+        if !self.state().lives(request.partition, request.generation) {
             return Err(CommitError::Fenced);
         }
-        let sent = self.offsets(request).and_then(|offsets| consumer.commit(&offsets, CommitMode::Sync));
-        sent.map_err(|error| {
-            self.tell(Incident::CommitFailed);
+        send(request.partition, &request.committed).map_err(|error| {
+            self.handler.incident(Incident::CommitFailed);
             let reason = format!("commit of partition {}: {error}", request.partition);
-            self.state().broken.get_or_insert_with(|| reason.clone());
+            self.break_off(reason.clone());
             CommitError::Unknown(reason)
         })
     }
 
-    fn offsets(&self, request: &CommitRequest) -> Result<TopicPartitionList, ClientError> {
-        let mut offsets = TopicPartitionList::with_capacity(1);
-        let mut element = offsets.add_partition(&self.topic, request.partition.0);
-        element.set_offset(Position::Offset(request.committed.offset.0))?;
-        element.set_metadata(&request.committed.metadata);
-        Ok(offsets)
-    }
-
-    /// Asks workers to finish and serves their commits until they have, within the drain time.
-    pub fn drain(&self, consumer: &BaseConsumer<Self>, partitions: &[PartitionId]) {
-        let until = Instant::now() + Duration::from_millis(self.config.drain_timeout_ms);
-        let releases: Vec<_> = {
-            let state = self.state();
-            let lanes = partitions.iter().filter_map(|p| state.lanes.get(p));
-            lanes.inspect(|lane| lane.drain.cancel()).map(|lane| lane.released.clone()).collect()
-        };
-        while !releases.iter().all(|r| r.is_cancelled()) && Instant::now() < until {
-            self.serve_commits(consumer);
-            if self.state().broken.is_some() {
-                break;
-            }
-            std::thread::sleep(DRAIN_TICK);
-        }
-        self.abandon(partitions);
+    /// Asks workers to finish. Their commits must be served until they have, within the drain time; then
+    /// [`Self::abandon`] ends them.
+    pub fn begin_drain(&self, partitions: &[PartitionId]) -> Draining {
+        let state = self.state();
+        let lanes = partitions.iter().filter_map(|p| state.lanes.get(p));
+        let released = lanes.inspect(|lane| lane.drain.cancel()).map(|lane| lane.released.clone()).collect();
+        Draining { released }
     }
 
     /// Ends assignments at once. What their workers still do has no effect.
@@ -129,48 +166,46 @@ impl Fence {
                 lane.abandon.cancel();
             }
         }
-        let owned: Vec<_> = state.lanes.keys().copied().collect();
         drop(state);
-        self.handler.owned(&owned);
-    }
-
-    pub fn partitions(&self) -> Vec<PartitionId> {
-        self.state().lanes.keys().copied().collect()
-    }
-
-    /// Looks up where each partition stands and starts its worker. Sets the begin of reading in the list itself.
-    fn begin(&self, consumer: &BaseConsumer<Self>, assigned: &TopicPartitionList) -> Result<(), ClientError> {
-        let timeout = Duration::from_millis(KafkaConfig::REQUEST_TIMEOUT_MS);
-        let committed = consumer.committed_offsets(assigned.clone(), timeout)?;
-        for mut element in assigned.elements() {
-            let partition = PartitionId(element.partition());
-            let (low, high) = consumer.fetch_watermarks(&self.topic, partition.0, timeout)?;
-            let stands = committed.find_partition(&self.topic, partition.0).and_then(|found| {
-                let offset = NextOffset(found.offset().to_raw().filter(|raw| *raw >= 0)?);
-                Some(Committed { offset, metadata: found.metadata().to_owned() })
-            });
-            // where neither a commit nor a genesis says where to begin, the worker refuses the partition; nothing
-            // that is read until then is used
-            let start = stands.as_ref().map(|c| c.offset.0);
-            let start =
-                start.or_else(|| self.handler.genesis_of(partition).map(|genesis| genesis.0)).unwrap_or(low);
-            element.set_offset(Position::Offset(start))?;
-            self.start_worker(partition, stands, Offset(low), NextOffset(high));
-        }
         self.handler.owned(&self.partitions());
-        Ok(())
     }
 
-    fn start_worker(
-        &self,
-        partition: PartitionId,
-        committed: Option<Committed>,
-        log_start: Offset,
-        high_watermark: NextOffset,
-    ) {
-        let mut state = self.state();
-        state.last_generation += 1;
-        let generation = AssignmentGeneration(state.last_generation);
+    /// Whether a worker's full queue holds the poll. One that is full for longer than `pause_after_ms` is paused by
+    /// `change`, which answers whether it was done, so that the others go on.
+    pub fn is_held_up(&self, pause_after_ms: u64, change: &mut dyn FnMut(FlowChange) -> bool) -> bool {
+        let mut held_up = false;
+        for (&partition, lane) in &mut self.state().lanes {
+            match lane.flow() {
+                Flow::Stuck { for_ms } if !lane.paused && for_ms < pause_after_ms => held_up = true,
+                Flow::Stuck { .. } if !lane.paused => {
+                    lane.paused = change(FlowChange::Pause(partition));
+                    if lane.paused {
+                        self.handler.incident(Incident::Paused(partition));
+                    }
+                }
+                Flow::Free if lane.may_resume() => {
+                    lane.paused = !change(FlowChange::Resume(partition));
+                    if !lane.paused {
+                        self.handler.incident(Incident::Resumed(partition));
+                    }
+                }
+                _ => {}
+            }
+        }
+        held_up
+    }
+}
+
+impl State {
+    fn lives(&self, partition: PartitionId, generation: AssignmentGeneration) -> bool {
+        let lane = self.lanes.get(&partition);
+        self.broken.is_none() && lane.is_some_and(|l| l.generation == generation && !l.abandon.is_cancelled())
+    }
+
+    fn assign(&mut self, standing: Standing) -> Assignment {
+        let Standing { partition, committed, log_start, high_watermark } = standing;
+        self.last_generation = AssignmentGeneration(self.last_generation.0 + 1);
+        let generation = self.last_generation;
         let (to_worker, records) = tokio::sync::mpsc::channel(WAITING_CHUNKS);
         let lane = Lane::new(generation, to_worker);
         let assignment = Assignment {
@@ -180,71 +215,12 @@ impl Fence {
             log_start,
             high_watermark,
             records,
-            commits: Commits { partition, generation, requests: state.requests_in.clone() },
+            commits: Commits { partition, generation, requests: self.requests_in.clone() },
             drain: lane.drain.clone(),
             abandon: lane.abandon.clone(),
             lease: Lease { _released_on_drop: lane.released.clone().drop_guard() },
         };
-        state.lanes.insert(partition, lane);
-        drop(state);
-        self.handler.assigned(assignment);
+        self.lanes.insert(partition, lane);
+        assignment
     }
-}
-
-impl ClientContext for Fence {
-    fn stats(&self, statistics: Statistics) {
-        let Some(topic) = statistics.topics.get(&self.topic) else { return };
-        for (partition, numbers) in &topic.partitions {
-            if *partition >= 0 && numbers.consumer_lag >= 0 {
-                self.handler.lag(PartitionId(*partition), numbers.consumer_lag);
-            }
-        }
-    }
-
-    fn error(&self, error: ClientError, reason: &str) {
-        tracing::warn!(%error, reason, "kafka client");
-    }
-}
-
-impl ConsumerContext for Fence {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            // what comes to a consumer that is about to be thrown away is not begun
-            Rebalance::Assign(_) if self.state().broken.is_some() => {}
-            Rebalance::Assign(assigned) => {
-                tracing::info!(partitions = ?numbers(assigned), "partitions assigned");
-                if let Err(error) = self.begin(consumer, assigned) {
-                    self.state().broken.get_or_insert(format!("asking where to begin: {error}"));
-                }
-            }
-            Rebalance::Revoke(revoked) => {
-                let partitions = numbers(revoked);
-                tracing::info!(?partitions, lost = consumer.assignment_lost(), "partitions revoked");
-                if consumer.assignment_lost() {
-                    self.abandon(&partitions);
-                    self.state().broken.get_or_insert("the assignment was lost".to_owned());
-                } else {
-                    self.drain(consumer, &partitions);
-                }
-            }
-            Rebalance::Error(error) => {
-                self.state().broken.get_or_insert(format!("rebalance: {error}"));
-            }
-        }
-    }
-
-    /// librdkafka keeps a pause beyond the assignment that it was made under: a partition that was paused when it went
-    /// away would come back and never be read.
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Assign(assigned) = rebalance
-            && assigned.count() > 0
-            && let Err(error) = consumer.resume(assigned)
-        {
-            self.state().broken.get_or_insert(format!("resume: {error}"));
-        }
-    }
-}
-
-fn numbers(list: &TopicPartitionList) -> Vec<PartitionId> {
-    list.elements().iter().map(|element| PartitionId(element.partition())).collect()
 }

@@ -1,10 +1,9 @@
 //! One assigned partition on the polling thread: records gathered into chunks on their way to the worker.
 
-use std::time::Instant;
-
 use audit_event::AssignmentGeneration;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Record;

@@ -6,9 +6,10 @@
 //! stamps the generation late. A commit whose answer is not known ends every assignment, and a consumer that lost
 //! its assignment is thrown away, never used again.
 
-mod consumer;
 mod fence;
 mod lane;
+mod rebalances;
+mod session;
 
 use audit_event::{AssignmentGeneration, NextOffset, Offset, PartitionId, RecordTime};
 use schemars::JsonSchema;
@@ -17,7 +18,8 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-pub use consumer::run;
+pub use fence::{Draining, Fence, FlowChange, Standing};
+pub use session::run;
 
 /// The bounds and times of a group consumer.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

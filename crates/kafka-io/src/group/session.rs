@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit_event::{Offset, PartitionId, RecordTime};
+use audit_event::{AssignmentGeneration, Offset, PartitionId, RecordTime};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use tokio_util::sync::CancellationToken;
 
-use super::fence::Fence;
-use super::lane::Flow;
+use super::fence::{Fence, FlowChange};
+use super::rebalances::Rebalances;
 use super::{GroupConfig, GroupError, GroupHandler, Incident, Record};
 use crate::KafkaError;
 use crate::config::KafkaConfig;
@@ -36,16 +36,16 @@ pub fn run(
     handler: Arc<dyn GroupHandler>,
     stop: &CancellationToken,
 ) -> Result<(), GroupError> {
-    let mut last_generation = 0;
+    let mut last_generation = AssignmentGeneration(0);
     while !stop.is_cancelled() {
-        let fence = Fence::new(topic, group, handler.clone(), last_generation);
-        let consumer = make_consumer(kafka, group, fence)?;
+        let fence = Fence::new(handler.clone(), last_generation);
+        let consumer = make_consumer(kafka, group, Rebalances::new(topic, group, fence))?;
         consumer.subscribe(&[topic]).map_err(|e| KafkaError::new(format!("subscribe to {topic}"), e))?;
         let end = session(&consumer, topic, group, stop)?;
-        last_generation = consumer.context().last_generation();
+        last_generation = consumer.context().fence.last_generation();
         if let SessionEnd::Broken(reason) = end {
             tracing::warn!(reason, "the consumer is thrown away; a new one joins");
-            consumer.context().tell(Incident::ConsumerReplaced);
+            consumer.context().fence.handler().incident(Incident::ConsumerReplaced);
             drop(consumer);
             std::thread::sleep(RESTART_WAIT);
         }
@@ -56,8 +56,8 @@ pub fn run(
 fn make_consumer(
     kafka: &KafkaConfig,
     group: &GroupConfig,
-    fence: Fence,
-) -> Result<BaseConsumer<Fence>, KafkaError> {
+    rebalances: Rebalances,
+) -> Result<BaseConsumer<Rebalances>, KafkaError> {
     let mut client = kafka.client("sealtrail-processor")?;
     client
         .set("group.id", &group.group_id)
@@ -78,77 +78,60 @@ fn make_consumer(
     if !group.instance_id.is_empty() {
         client.set("group.instance.id", &group.instance_id);
     }
-    client.create_with_context(fence).map_err(|e| KafkaError::of_client("create a kafka consumer", &e))
+    client.create_with_context(rebalances).map_err(|e| KafkaError::of_client("create a kafka consumer", &e))
 }
 
 fn session(
-    consumer: &BaseConsumer<Fence>,
+    consumer: &BaseConsumer<Rebalances>,
     topic: &str,
     group: &GroupConfig,
     stop: &CancellationToken,
 ) -> Result<SessionEnd, GroupError> {
-    let fence = consumer.context().clone();
+    let rebalances = consumer.context().clone();
+    let fence = &rebalances.fence;
     loop {
-        // read in a statement of its own: abandon() needs the state too. It stays set, so that nothing begins on this
-        // consumer while it is closed
-        let broken = fence.state().broken.clone();
-        if let Some(reason) = broken {
+        // it stays set, so that nothing begins on this consumer while it is closed
+        if let Some(reason) = fence.broken() {
             fence.abandon(&fence.partitions());
             return Ok(SessionEnd::Broken(reason));
         }
         if stop.is_cancelled() {
-            fence.drain(consumer, &fence.partitions());
+            rebalances.drain(consumer, &fence.partitions());
             return Ok(SessionEnd::Stopped);
         }
-        fence.serve_commits(consumer);
-        if is_held_up(consumer, &fence, topic, group) {
+        rebalances.serve_commits(consumer);
+        if fence.is_held_up(group.pause_after_ms, &mut |change| apply(consumer, topic, change)) {
             std::thread::sleep(STUCK_TICK);
             continue;
         }
         match consumer.poll(Duration::ZERO) {
-            Some(polled) => take(&fence, topic, polled)?,
+            Some(polled) => take(fence, topic, polled)?,
             None => {
-                fence.state().lanes.values_mut().for_each(super::lane::Lane::hand_over);
+                fence.hand_over();
                 if let Some(polled) = consumer.poll(IDLE_POLL) {
-                    take(&fence, topic, polled)?;
+                    take(fence, topic, polled)?;
                 }
             }
         }
     }
-}
-
-/// Whether a worker's full queue holds the poll. One that is full for long is paused, so that others go on.
-fn is_held_up(consumer: &BaseConsumer<Fence>, fence: &Fence, topic: &str, group: &GroupConfig) -> bool {
-    let mut held_up = false;
-    for (partition, lane) in &mut fence.state().lanes {
-        match lane.flow() {
-            Flow::Stuck { for_ms } if !lane.paused && for_ms < group.pause_after_ms => held_up = true,
-            Flow::Stuck { .. } if !lane.paused => {
-                tracing::info!(%partition, "partition paused: its worker is behind");
-                lane.paused = set_paused(consumer, topic, *partition, true);
-                if lane.paused {
-                    fence.tell(Incident::Paused(*partition));
-                }
-            }
-            Flow::Free if lane.may_resume() => {
-                tracing::info!(%partition, "partition resumed");
-                lane.paused = !set_paused(consumer, topic, *partition, false);
-                if !lane.paused {
-                    fence.tell(Incident::Resumed(*partition));
-                }
-            }
-            _ => {}
-        }
-    }
-    held_up
 }
 
 /// Answers whether it was done.
-fn set_paused(consumer: &BaseConsumer<Fence>, topic: &str, partition: PartitionId, paused: bool) -> bool {
-    let mut list = TopicPartitionList::with_capacity(1);
-    list.add_partition(topic, partition.0);
-    let done = if paused { consumer.pause(&list) } else { consumer.resume(&list) };
-    done.inspect_err(|error| tracing::warn!(%error, %partition, "pause or resume failed")).is_ok()
+fn apply(consumer: &BaseConsumer<Rebalances>, topic: &str, change: FlowChange) -> bool {
+    let list_of = |partition: PartitionId| {
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition(topic, partition.0);
+        list
+    };
+    let done = match change {
+        FlowChange::Pause(partition) => consumer.pause(&list_of(partition)),
+        FlowChange::Resume(partition) => consumer.resume(&list_of(partition)),
+    };
+    match &done {
+        Ok(()) => tracing::info!(?change, "a worker is behind, or has caught up"),
+        Err(error) => tracing::warn!(%error, ?change, "pause or resume failed"),
+    }
+    done.is_ok()
 }
 
 fn take(
@@ -160,14 +143,9 @@ fn take(
         Ok(message) => message,
         Err(error) => return take_error(fence, topic, &error),
     };
-    let mut state = fence.state();
-    if let Some(lane) = state.lanes.get_mut(&PartitionId(message.partition())) {
-        match to_record(&message) {
-            Some(record) => lane.push(record),
-            None => {
-                state.broken = Some(format!("offset {} has no timestamp", message.offset()));
-            }
-        }
+    match to_record(&message) {
+        Some(record) => fence.push(PartitionId(message.partition()), record),
+        None => fence.break_off(format!("offset {} has no timestamp", message.offset())),
     }
     Ok(())
 }
@@ -177,12 +155,8 @@ fn take_error(fence: &Fence, topic: &str, error: &ClientError) -> Result<(), Gro
         Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
             return Err(GroupError::OffsetOutOfRange { topic: topic.to_owned(), cause: error.to_string() });
         }
-        Some(RDKafkaErrorCode::PollExceeded) => {
-            fence.state().broken.get_or_insert(error.to_string());
-        }
-        _ if matches!(error, ClientError::MessageConsumptionFatal(_)) => {
-            fence.state().broken.get_or_insert(error.to_string());
-        }
+        Some(RDKafkaErrorCode::PollExceeded) => fence.break_off(error.to_string()),
+        _ if matches!(error, ClientError::MessageConsumptionFatal(_)) => fence.break_off(error.to_string()),
         _ => tracing::warn!(%error, "kafka consumer"),
     }
     Ok(())
