@@ -7,7 +7,7 @@ TOOLS := target/tools
 CLIENTS := target/direct-door
 APICURIO := target/apicurio.ready
 
-.PHONY: help build up up-detached down reset fetch test lint fmt docs unit integration kill-test dashboards
+.PHONY: help build up up-detached down reset fetch test lint fmt docs unit integration kill-test dashboards chaos chaos-ci chaos-long fuzz
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -36,9 +36,14 @@ fetch: build ## Fetch the engines into the user's cache, and no more
 
 test: lint build fetch $(VENV)/ready $(TOOLS)/ready $(CLIENTS)/ready $(APICURIO) ## Run everything that must hold
 	$(CARGO) test --release --workspace --locked
+	$(BIN)/sealtrail-chaos --part ci --out target/chaos-ci.json
 
 unit: ## Run the tests that need no engine
 	$(CARGO) test --release --workspace --locked --lib --bins
+
+fuzz: ## Mutate records for FUZZ_SECONDS=600, each kind; FUZZ_SEED=7 to repeat
+	SEALTRAIL_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) SEALTRAIL_FUZZ_SEED=$(or $(FUZZ_SEED),$(shell date +%s)) \
+		$(CARGO) test --release --workspace --locked --test fuzz -- --nocapture mutated
 
 integration: build fetch $(VENV)/ready $(TOOLS)/ready $(CLIENTS)/ready $(APICURIO) ## Run the tests on real Kafka and ClickHouse
 	$(CARGO) test --release --workspace --locked --test it
@@ -57,6 +62,15 @@ fmt: ## Format the code
 kill-test: build ## Kill processor and ClickHouse five times each under 1,000,000 events (against `make up`)
 	$(BIN)/sealtrail-load --env-file .local/demo.env kill --target processor --kills 5 --events 1000000
 	$(BIN)/sealtrail-load --env-file .local/demo.env kill --target clickhouse --kills 5 --events 1000000
+
+chaos: build fetch ## Bring about every fault on three real brokers; FAULT=F11 for one, SEED=7 to repeat
+	$(BIN)/sealtrail-chaos $(if $(FAULT),--fault $(FAULT)) $(if $(SEED),--seed $(SEED))
+
+chaos-ci: build fetch ## The part of `make chaos` that CI runs
+	$(BIN)/sealtrail-chaos --part ci --out target/chaos-ci.json
+
+chaos-long: build fetch ## Random faults for an hour (MINUTES=60); a failure prints its seed
+	$(BIN)/sealtrail-chaos --part long --minutes $(or $(MINUTES),60) --out target/chaos-long.json $(if $(SEED),--seed $(SEED))
 
 $(VENV)/ready: integration-tests/requirements.txt
 	python3 -m venv $(VENV)

@@ -20,13 +20,17 @@ ALLOWED = {
     "service-kit": {"audit-event", "client-security"},
     "kafka-io": {"audit-event", "client-security"},
     "clickhouse-io": {"audit-event", "client-security", "pipeline-core", "schemas"},
+    "user-agents": set(),
     "ingest-gateway": {"audit-event", "schemas", "service-kit", "kafka-io"},
-    "processor": {"audit-event", "pipeline-core", "schemas", "service-kit", "kafka-io", "clickhouse-io"},
+    "processor": {
+        "audit-event", "pipeline-core", "schemas", "service-kit", "kafka-io", "clickhouse-io", "user-agents",
+    },
     "query-api": {"audit-event", "schemas", "service-kit", "kafka-io", "clickhouse-io"},
     "cli": {"audit-event", "client-security", "pipeline-core", "schemas", "service-kit", "kafka-io", "clickhouse-io"},
     "local-stack": {"audit-event", "client-security", "schemas"},
     "load-tests": {"client-security"},
-    "integration-tests": {"audit-event", "client-security", "schemas", "clickhouse-io"},
+    "integration-tests": {"audit-event", "client-security", "pipeline-core", "schemas", "clickhouse-io"},
+    "chaos": {"audit-event", "client-security", "schemas", "load-tests"},
 }
 
 # Nothing that waits, tells the time or draws a number: the pure crates stay pure.

@@ -6,6 +6,7 @@ Examples:
   sealtrail doctor
   sealtrail send events.json
   sealtrail tenants list --output json
+  sealtrail dlq list --since 24h
   sealtrail backup --to /backups/2026-11-22
 
 Environment (flags of the same meaning win):

@@ -5,6 +5,7 @@ mod backup;
 mod cloudtrail;
 mod connect;
 mod deliver;
+mod dlq;
 mod doctor;
 mod help;
 mod import;
@@ -16,6 +17,7 @@ mod output;
 mod registry;
 mod send;
 mod tenants;
+mod terminal;
 mod trust;
 
 use std::process::ExitCode;
@@ -63,6 +65,9 @@ enum Command {
     /// Send events from JSON files: one event, an array, or one event a line
     #[command(after_help = help::SEND)]
     Send(send::SendFlags),
+    /// List dead letters, show one, and send them through the pipeline again
+    #[command(subcommand)]
+    Dlq(Box<dlq::DlqCommand>),
     /// Look at every part and name what is away, or set so that a promise breaks
     #[command(after_help = help::DOCTOR)]
     Doctor(Box<doctor::DoctorFlags>),
@@ -102,6 +107,7 @@ async fn run(command: Command, format: Format) -> anyhow::Result<Outcome> {
         Command::Analysts(command) => analysts::run(command, format).await?,
         Command::Import(command) => return import::run(command, format).await,
         Command::Send(flags) => return send::run(flags, format).await,
+        Command::Dlq(command) => return dlq::run(*command, format).await,
         Command::Doctor(flags) => return doctor::run(&flags, format).await,
         Command::Backup(flags) => backup::backup(&flags, format).await?,
         Command::Restore(flags) => backup::restore(&flags, format).await?,

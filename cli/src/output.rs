@@ -6,6 +6,8 @@ use clap::ValueEnum;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
+use crate::terminal::printable_json;
+
 /// How results are printed. Progress and remarks go to standard error either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -48,7 +50,7 @@ impl Format {
     pub fn print(self, result: &impl Show) -> anyhow::Result<()> {
         let text = match self {
             Self::Table => result.text(),
-            Self::Json => serde_json::to_string_pretty(result)?,
+            Self::Json => printable_json(&serde_json::to_string_pretty(result)?),
         };
         print_text(&text)
     }

@@ -2,6 +2,9 @@
 
 use std::fs;
 
+use clickhouse_io::{ClickHouse, ClickHouseConfig};
+use client_security::Secret;
+
 use crate::stack::Stack;
 
 /// A user's way in, over HTTP.
@@ -27,6 +30,18 @@ impl Login {
     /// As the variables of demo.env hold it.
     pub fn url(&self) -> String {
         format!("{}/?database=sealtrail&user={}&password={}", self.base, self.user, self.password)
+    }
+
+    /// Our own client as this user.
+    pub fn engine(&self) -> ClickHouse {
+        let config = ClickHouseConfig {
+            url: self.base.clone(),
+            database: "sealtrail".to_owned(),
+            user: self.user.clone(),
+            password: Some(Secret::new(self.password.clone())),
+            ..ClickHouseConfig::default()
+        };
+        ClickHouse::new(&config).expect("the settings are right")
     }
 
     /// The answer, or ClickHouse's error code.

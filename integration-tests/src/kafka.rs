@@ -7,7 +7,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ConfigSource, Resou
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::eventually;
@@ -41,6 +41,33 @@ pub async fn produce_with_headers(
     record.payload = value;
     let delivery = producer.send(record, TIMEOUT).await.expect("the broker takes it");
     (delivery.partition, delivery.offset)
+}
+
+/// Writes one record in a transaction, which leaves a marker behind it.
+pub async fn produce_in_transaction(stack: &Stack, key: &[u8], value: &[u8]) {
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", stack.var("SEALTRAIL_KAFKA"))
+        .set("partitioner", "murmur2_random")
+        .set("transactional.id", "integration-tests")
+        .create()
+        .expect("a producer");
+    producer.init_transactions(TIMEOUT).expect("transactions");
+    producer.begin_transaction().expect("a transaction");
+    let record = FutureRecord::to("audit.events.v1").key(key).payload(value);
+    producer.send(record, TIMEOUT).await.expect("the broker takes it");
+    producer.commit_transaction(TIMEOUT).expect("committed");
+}
+
+/// How many offsets the events topic has given out, all partitions together.
+pub fn events_end(stack: &Stack) -> i64 {
+    const TOPIC: &str = "audit.events.v1";
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", stack.var("SEALTRAIL_KAFKA"))
+        .create()
+        .expect("a consumer");
+    let metadata = consumer.fetch_metadata(Some(TOPIC), TIMEOUT).expect("metadata");
+    let partitions = metadata.topics()[0].partitions().iter().map(|partition| partition.id());
+    partitions.map(|id| consumer.fetch_watermarks(TOPIC, id, TIMEOUT).expect("watermarks").1).sum()
 }
 
 /// The settings that a topic was given of its own, as changed or not by a person.

@@ -86,7 +86,7 @@ fn http(url: String, what: &str) -> Result<String> {
 }
 
 /// Lines KEY=VALUE as a shell reads them: `#` comments, an optional `export`, and quotes around a value.
-fn parse(text: &str) -> Result<HashMap<String, String>> {
+pub fn parse(text: &str) -> Result<HashMap<String, String>> {
     let mut variables = HashMap::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();

@@ -71,9 +71,18 @@ pub struct Outcome {
 
 impl Load {
     pub fn new(settings: &Settings<'_>, events: u64, args: &LoadArgs) -> Result<Self> {
+        Self::with_progress(settings, events, args, Progress::new(events))
+    }
+
+    pub fn with_progress(
+        settings: &Settings<'_>,
+        events: u64,
+        args: &LoadArgs,
+        progress: Progress,
+    ) -> Result<Self> {
         let seed = args.seed.unwrap_or_else(|| rand::rng().random());
         let first_at = args.first_at.unwrap_or_else(|| Run::first_at_for(events, Utc::now()));
-        let progress = Arc::new(Progress::new(events));
+        let progress = Arc::new(progress);
         Ok(Self {
             run: Run::new(seed, first_at),
             events,

@@ -1,4 +1,4 @@
-//! How far a load is: a bar on a terminal, a plain line every few seconds elsewhere.
+//! How far a load is: a bar on a terminal, a plain line every few seconds elsewhere, or lines to whoever asked for them.
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
@@ -19,6 +19,8 @@ pub struct Progress {
 enum Shown {
     Bar(ProgressBar),
     Lines(Mutex<LastLine>),
+    /// Notes only.
+    Told(Box<dyn Fn(&str) + Send + Sync>),
 }
 
 struct LastLine {
@@ -39,8 +41,14 @@ impl Progress {
         Self { total, began, shown }
     }
 
+    /// Nothing is printed; notes go to `tell`.
+    pub fn told(total: u64, tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self { total, began: Instant::now(), shown: Shown::Told(Box::new(tell)) }
+    }
+
     pub fn show(&self, done: u64) {
         match &self.shown {
+            Shown::Told(_) => {}
             Shown::Bar(bar) => bar.set_position(done),
             Shown::Lines(last) => {
                 let Ok(mut last) = last.lock() else { return };
@@ -59,6 +67,7 @@ impl Progress {
         match &self.shown {
             Shown::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
             Shown::Lines(_) => eprintln!("{text}"),
+            Shown::Told(tell) => tell(&text),
         }
     }
 
@@ -68,6 +77,7 @@ impl Progress {
                 bar.set_position(done);
                 bar.abandon();
             }
+            Shown::Told(_) => {}
             Shown::Lines(_) => {
                 let rate = done as f64 / self.began.elapsed().as_secs_f64().max(0.001);
                 eprintln!("{}", line(self.began.elapsed(), done, self.total, rate));

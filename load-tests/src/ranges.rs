@@ -26,6 +26,10 @@ impl Ranges {
         self.0.iter().map(|(from, to)| to - from + 1).sum()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
         self.0.iter().flat_map(|(from, to)| *from..=*to)
     }

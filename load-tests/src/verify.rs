@@ -11,7 +11,7 @@ use crate::checks::{self, SqlCheck};
 use crate::clickhouse::{ClickHouse, Params};
 use crate::env::Settings;
 use crate::ledger::Account;
-use crate::numbers::Roll;
+use crate::numbers::{Called, Roll};
 use crate::report::{self, Check, Verdict};
 use crate::settle::{self, Settled};
 
@@ -66,20 +66,14 @@ pub async fn verify(
             patience.as_secs()
         );
     }
-    let called = call_roll(clickhouse, account).await?;
-    let mut all = called.checks;
-    for check in checks::TRAIL {
-        all.push(ask(clickhouse, check, &[]).await?);
-    }
-    if !account.last_offsets.is_empty() {
-        all.push(ask(clickhouse, &checks::REACH, &reach_params(account)).await?);
-    }
+    let Called { checks: all, suspects } = examine(clickhouse, account).await?;
     report::checks(&all);
-    if !called.suspects.is_empty() {
-        print_whereabouts(clickhouse, account, &called.suspects).await?;
+    if !suspects.is_empty() {
+        println!("where the events named above are:");
+        whereabouts(clickhouse, account, &suspects).await?.iter().for_each(|place| println!("    {place}"));
     }
     let verdict = report::verdict(&all);
-    if verdict == Verdict::Holds && account.accepted.len() == 0 {
+    if verdict == Verdict::Holds && account.accepted.is_empty() {
         eprintln!(
             "no event was acknowledged, so there is nothing that could hold: look at what generate printed"
         );
@@ -89,7 +83,19 @@ pub async fn verify(
     Ok((verdict, settled))
 }
 
-async fn call_roll(clickhouse: &ClickHouse, account: &Account) -> Result<crate::numbers::Called> {
+/// All checks, at once and without a word.
+pub async fn examine(clickhouse: &ClickHouse, account: &Account) -> Result<Called> {
+    let mut called = call_roll(clickhouse, account).await?;
+    for check in checks::TRAIL {
+        called.checks.push(ask(clickhouse, check, &[]).await?);
+    }
+    if !account.last_offsets.is_empty() {
+        called.checks.push(ask(clickhouse, &checks::REACH, &reach_params(account)).await?);
+    }
+    Ok(called)
+}
+
+async fn call_roll(clickhouse: &ClickHouse, account: &Account) -> Result<Called> {
     #[derive(Deserialize)]
     struct Count {
         count: u64,
@@ -140,7 +146,12 @@ fn reach_params(account: &Account) -> [(&'static str, String); 3] {
     ]
 }
 
-async fn print_whereabouts(clickhouse: &ClickHouse, account: &Account, suspects: &[u64]) -> Result<()> {
+/// Where the events of a few numbers are, a line each.
+pub async fn whereabouts(
+    clickhouse: &ClickHouse,
+    account: &Account,
+    suspects: &[u64],
+) -> Result<Vec<String>> {
     #[derive(Deserialize)]
     struct Row {
         place: String,
@@ -148,12 +159,10 @@ async fn print_whereabouts(clickhouse: &ClickHouse, account: &Account, suspects:
     let run = account.run();
     let ids: Vec<String> = suspects.iter().map(|n| format!("'{}'", run.event_id(*n))).collect();
     let rows: Vec<Row> = clickhouse.rows(WHEREABOUTS, &[("ids", format!("[{}]", ids.join(",")))]).await?;
-    println!("where the events named above are:");
     if rows.is_empty() {
-        println!("    in no table");
+        return Ok(vec!["in no table".to_owned()]);
     }
-    rows.iter().for_each(|row| println!("    {}", row.place));
-    Ok(())
+    Ok(rows.into_iter().map(|row| row.place).collect())
 }
 
 #[cfg(test)]

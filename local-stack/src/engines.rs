@@ -1,7 +1,7 @@
 //! The engines: Kafka, the registry and ClickHouse, started here or foreign, plain or secured.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use audit_event::TenantId;
 use clap::Args;
 
 use crate::accounts::Accounts;
+use crate::cluster::{Cluster, ClusterFlags};
 use crate::layout::Layout;
 use crate::ports::Ports;
 use crate::secured::{REGISTRY_USER, Security};
@@ -37,6 +38,11 @@ pub struct EngineChoice {
     /// Make analysts of these tenants in ClickHouse, beside the one of demo
     #[arg(long = "analyst", env = "SEALTRAIL_ANALYSTS", value_delimiter = ',', value_name = "TENANT")]
     analysts: Vec<TenantId>,
+    #[command(flatten)]
+    cluster: ClusterFlags,
+    /// A library to load into ClickHouse before all others, to try a disk that fails
+    #[arg(long, hide = true, value_name = "FILE")]
+    clickhouse_preload: Option<PathBuf>,
 }
 
 /// What the engines are started with.
@@ -90,13 +96,9 @@ impl Starter<'_> {
         };
         match libs {
             Ok(libs) => {
-                let address = self.ports.kafka.to_string();
-                let service = kafka::service(&libs, self.layout, self.ports, security).await?;
-                self.supervisor.start(service)?;
-                let properties = security.map(|s| s.properties(&s.users.owner)).unwrap_or_default();
-                let probe = || kafka::answers(&address, &properties);
-                ready::wait(self.supervisor, "kafka", ENGINE_START, probe).await?;
-                Ok(Brokers { address, topic_check: "single_broker" })
+                let cluster = Cluster::new(&self.choice.cluster, self.ports)?;
+                self.start_nodes(&libs, &cluster, security).await?;
+                Ok(Brokers { address: cluster.bootstrap(), topic_check: cluster.topic_check() })
             }
             Err(reason) if security.is_some() => {
                 bail!("{reason}; the secured stack needs the real Kafka")
@@ -108,6 +110,30 @@ impl Starter<'_> {
                 Ok(Brokers { address: self.start_mock().await?, topic_check: "off" })
             }
         }
+    }
+
+    /// All at once: a controller is ready when most of them are there.
+    async fn start_nodes(
+        &mut self,
+        libs: &Path,
+        cluster: &Cluster,
+        security: Option<&Security>,
+    ) -> anyhow::Result<()> {
+        for node in &cluster.nodes {
+            let mut service =
+                kafka::service(libs, self.layout, self.ports, (cluster, node), security).await?;
+            if let Some(library) = &self.choice.cluster.broker_preload {
+                service.set_env("LD_PRELOAD", library);
+            }
+            self.supervisor.start(service)?;
+        }
+        let properties = security.map(|s| s.properties(&s.users.owner)).unwrap_or_default();
+        for node in &cluster.nodes {
+            let address = node.client.to_string();
+            let probe = || kafka::answers(&address, &properties, cluster.nodes.len());
+            ready::wait(self.supervisor, node.name, ENGINE_START, probe).await?;
+        }
+        Ok(())
     }
 
     async fn start_mock(&mut self) -> anyhow::Result<String> {
@@ -170,7 +196,11 @@ impl Starter<'_> {
             None => (ports.clickhouse, ports.clickhouse_native),
             Some(_) => (ports.clickhouse_inner, ports.clickhouse_native_inner),
         };
-        self.supervisor.start(clickhouse::service(&library, self.layout, &accounts, plain)?)?;
+        let mut engine = clickhouse::service(&library, self.layout, &accounts, plain)?;
+        if let Some(library) = &self.choice.clickhouse_preload {
+            engine.set_env("LD_PRELOAD", library);
+        }
+        self.supervisor.start(engine)?;
         if let Some(security) = security {
             self.supervisor.start(clickhouse::tls(ports, &security.certificates)?)?;
         }

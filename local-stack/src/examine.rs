@@ -29,7 +29,10 @@ pub async fn examine(engines: &Engines, ports: &Ports) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut command = tokio::process::Command::new(program("sealtrail")?);
-    command.args(["doctor", "--single-broker", "--output", "json"]).stdin(Stdio::null()).kill_on_drop(true);
+    command.args(["doctor", "--output", "json"]).stdin(Stdio::null()).kill_on_drop(true);
+    if engines.topic_check != "strict" {
+        command.arg("--single-broker");
+    }
     command.envs(engines.variables());
     command.env("SEALTRAIL_GATEWAY_URL", format!("http://{}", ports.gateway));
     command.env("SEALTRAIL_QUERY_URL", format!("http://{}", ports.query));

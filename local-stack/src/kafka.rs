@@ -1,4 +1,4 @@
-//! Apache Kafka: one node that is broker and controller (KRaft).
+//! Apache Kafka: nodes that are broker and controller at once (KRaft).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::process::Command;
 
+use crate::cluster::{Cluster, Node};
 use crate::layout::{Layout, write_private};
 use crate::ports::Ports;
 use crate::secured::Security;
@@ -42,26 +43,40 @@ pub async fn service(
     libs: &Path,
     layout: &Layout,
     ports: &Ports,
+    (cluster, node): (&Cluster, &Node),
     security: Option<&Security>,
 ) -> anyhow::Result<Service> {
-    let data = layout.data("kafka");
+    let data = layout.data(node.name);
     fs::create_dir_all(&data)?;
+    let file = format!("{}.properties", node.name);
     let (properties, text) = match security {
-        None => (layout.run_dir().join("kafka.properties"), plain_listener(ports)),
+        None => (layout.run_dir().join(file), plain_listener(node)),
+        Some(_) if !cluster.is_single() => bail!("--secured has one broker; leave out --brokers"),
         // holds the passwords of those who use PLAIN
-        Some(security) => (layout.secret_file("kafka.properties"), secured_listener(ports, security)),
+        Some(security) => (layout.secret_file(&file), secured_listener(ports, security)),
     };
-    write_private(&properties, &format!("{text}{}", render(&data, ports)))?;
+    write_private(&properties, &format!("{text}{}", render(&data, cluster, node)))?;
     if !data.join("meta.properties").is_file() {
         let scram = security.map(|security| scram_arguments(layout, &security.users)).transpose()?;
-        format_storage(libs, &properties, scram.as_deref()).await?;
+        format_storage(libs, &properties, &cluster_id(layout)?, scram.as_deref()).await?;
     }
     let mut command = java(libs);
     command
         .args(["-Xms256m", "-Xmx512m", "-XX:+UseG1GC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"])
         .arg("kafka.Kafka")
         .arg(&properties);
-    Ok(Service::new("kafka", command))
+    Ok(Service::new(node.name, command))
+}
+
+/// Made once: all nodes have the same.
+fn cluster_id(layout: &Layout) -> anyhow::Result<String> {
+    let file = layout.data("kafka-cluster-id");
+    if let Ok(id) = fs::read_to_string(&file) {
+        return Ok(id);
+    }
+    let id = URL_SAFE_NO_PAD.encode(uuid::Uuid::new_v4().as_bytes());
+    fs::write(&file, &id).with_context(|| format!("write {}", file.display()))?;
+    Ok(id)
 }
 
 fn java(libs: &Path) -> std::process::Command {
@@ -85,8 +100,12 @@ fn scram_arguments(layout: &Layout, users: &KafkaUsers) -> anyhow::Result<PathBu
     Ok(file)
 }
 
-async fn format_storage(libs: &Path, properties: &Path, more: Option<&Path>) -> anyhow::Result<()> {
-    let cluster_id = URL_SAFE_NO_PAD.encode(uuid::Uuid::new_v4().as_bytes());
+async fn format_storage(
+    libs: &Path,
+    properties: &Path,
+    cluster_id: &str,
+    more: Option<&Path>,
+) -> anyhow::Result<()> {
     let mut command = java(libs);
     // joined by `=`, since an id may begin with a dash
     command.args(["kafka.tools.StorageTool", "format", &format!("--cluster-id={cluster_id}"), "-c"]);
@@ -101,35 +120,45 @@ async fn format_storage(libs: &Path, properties: &Path, more: Option<&Path>) -> 
     Ok(())
 }
 
-fn render(data: &Path, ports: &Ports) -> String {
-    let kafka_controller = ports.kafka_controller;
+fn render(data: &Path, cluster: &Cluster, node: &Node) -> String {
+    let (replicas, in_sync) = cluster.replication();
     format!(
         "process.roles=broker,controller\n\
-         node.id=1\n\
-         controller.quorum.voters=1@{kafka_controller}\n\
+         node.id={}\n\
+         controller.quorum.voters={}\n\
          controller.listener.names=CONTROLLER\n\
          log.dirs={}\n\
          auto.create.topics.enable=false\n\
-         offsets.topic.replication.factor=1\n\
+         min.insync.replicas={in_sync}\n\
+         offsets.topic.replication.factor={replicas}\n\
          offsets.topic.num.partitions=8\n\
-         transaction.state.log.replication.factor=1\n\
-         transaction.state.log.min.isr=1\n\
+         transaction.state.log.replication.factor={replicas}\n\
+         transaction.state.log.min.isr={in_sync}\n\
          transaction.state.log.num.partitions=4\n\
-         share.coordinator.state.topic.replication.factor=1\n\
-         share.coordinator.state.topic.min.isr=1\n\
+         share.coordinator.state.topic.replication.factor={replicas}\n\
+         share.coordinator.state.topic.min.isr={in_sync}\n\
          group.initial.rebalance.delay.ms=0\n\
          group.min.session.timeout.ms=1000\n\
          # commits carry announcements; they outlive any outage of the processor\n\
          offsets.retention.minutes=525600\n",
+        node.id,
+        cluster.voters(),
         data.display()
     )
 }
 
-fn plain_listener(ports: &Ports) -> String {
-    let Ports { kafka, kafka_controller, .. } = ports;
+fn plain_listener(node: &Node) -> String {
+    let Node { client, controller, doors, .. } = node;
+    let (mut listeners, mut advertised, mut map) = (String::new(), String::new(), String::new());
+    for (number, door) in doors.iter().enumerate() {
+        listeners += &format!(",DOOR{number}://{}", door.listen);
+        advertised += &format!(",DOOR{number}://{}", door.advertised);
+        map += &format!(",DOOR{number}:PLAINTEXT");
+    }
     format!(
-        "listeners=PLAINTEXT://{kafka},CONTROLLER://{kafka_controller}\n\
-         advertised.listeners=PLAINTEXT://{kafka}\n\
+        "listeners=PLAINTEXT://{client},CONTROLLER://{controller}{listeners}\n\
+         advertised.listeners=PLAINTEXT://{client}{advertised}\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{map}\n\
          inter.broker.listener.name=PLAINTEXT\n"
     )
 }
@@ -168,8 +197,8 @@ fn secured_listener(ports: &Ports, security: &Security) -> String {
     )
 }
 
-/// Whether the broker answers.
-pub async fn answers(address: &str, properties: &[(String, String)]) -> bool {
+/// Whether the broker answers, and knows of so many.
+pub async fn answers(address: &str, properties: &[(String, String)], brokers: usize) -> bool {
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", address).set("log_level", "0");
     for (name, value) in properties {
@@ -177,7 +206,8 @@ pub async fn answers(address: &str, properties: &[(String, String)]) -> bool {
     }
     let asked = tokio::task::spawn_blocking(move || {
         let consumer: Option<BaseConsumer> = client.create().ok();
-        consumer.is_some_and(|consumer| consumer.fetch_metadata(None, PROBE_TIMEOUT).is_ok())
+        let metadata = consumer.and_then(|consumer| consumer.fetch_metadata(None, PROBE_TIMEOUT).ok());
+        metadata.is_some_and(|metadata| metadata.brokers().len() >= brokers)
     });
     asked.await.unwrap_or(false)
 }

@@ -4,6 +4,7 @@
 mod accounts;
 mod analyst;
 mod clickhouse;
+mod cluster;
 mod demo;
 mod engines;
 mod examine;

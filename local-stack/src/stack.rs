@@ -42,6 +42,9 @@ pub struct UpFlags {
     /// Stop when standard input ends: for tests, whose stack ends with them
     #[arg(long, hide = true)]
     stop_with_stdin: bool,
+    /// Leave the processor out, and write what it would be started with to secrets/processor.env: for who runs several
+    #[arg(long, hide = true)]
+    without_processor: bool,
     #[command(flatten)]
     engines: EngineChoice,
 }
@@ -132,18 +135,28 @@ async fn start_all(
     let variables = engines.variables();
     services::sealtrail(&["migrate"], &variables).await?;
     let partitions = flags.partitions.to_string();
-    let mut init = vec!["init", "--single-broker", "--partitions", &partitions];
+    let mut init = vec!["init", "--partitions", &partitions];
+    if engines.topic_check != "strict" {
+        init.push("--single-broker");
+    }
     if engines.topic_check == "off" {
         // the mock broker forgets its trail with every stop
         init.push("--new-trail");
     }
     services::sealtrail(&init, &variables).await?;
     let api_key = demo::create_tenant(&engines, layout).await?;
+    let processor = services::processor(&engines, ports)?;
+    if flags.without_processor {
+        processor.write_env(&layout.secret_file("processor.env"))?;
+    }
     for (service, name, admin) in [
         (services::gateway(&engines, layout, ports)?, "gateway", ports.gateway_admin),
-        (services::processor(&engines, ports)?, PROCESSOR, ports.processor_admin),
+        (processor, PROCESSOR, ports.processor_admin),
         (services::query_api(&engines, layout, ports)?, "query-api", ports.query_admin),
     ] {
+        if flags.without_processor && name == PROCESSOR {
+            continue;
+        }
         supervisor.start(service)?;
         match wait_ready(supervisor, name, &client, admin).await {
             Err(_) if name == PROCESSOR && supervisor.has_ended(name) => supervisor.hold(name)?,
@@ -155,7 +168,9 @@ async fn start_all(
     if !flags.no_sample {
         demo::load_sample(layout, ports, &api_key).await?;
     }
-    examine::examine(&engines, ports).await?;
+    if !flags.without_processor {
+        examine::examine(&engines, ports).await?;
+    }
     demo::print_addresses(layout, ports, &engines);
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::hold::is_held;
-use crate::layout::Layout;
+use crate::layout::{Layout, write_private};
 
 /// So many ends within this time are not bad luck.
 const MAX_RESTARTS: usize = 20;
@@ -32,6 +33,18 @@ pub struct Service {
 impl Service {
     pub fn new(name: &'static str, command: Command) -> Self {
         Self { name, command }
+    }
+
+    pub fn set_env(&mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) {
+        self.command.env(name, value);
+    }
+
+    /// What is set for the program, as lines that a shell reads. They hold passwords.
+    pub fn write_env(&self, file: &Path) -> anyhow::Result<()> {
+        let variables =
+            self.command.get_envs().filter_map(|(name, value)| Some((name.to_str()?, value?.to_str()?)));
+        let lines: Vec<_> = variables.map(|(name, value)| format!("{name}='{value}'")).collect();
+        write_private(file, &lines.join("\n"))
     }
 }
 

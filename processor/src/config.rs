@@ -1,10 +1,12 @@
 //! The processor's settings.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use clickhouse_io::ClickHouseConfig;
 use kafka_io::KafkaConfig;
-use kafka_io::group::GroupConfig;
+use kafka_io::group::{GroupConfig, WAITING_BYTES};
 use kafka_io::producer::ProducerConfig;
 use kafka_io::registry::RegistryConfig;
 use pipeline_core::batch::BatchLimits;
@@ -37,6 +39,8 @@ pub struct Config {
     pub insert: InsertConfig,
     /// When dead letters are a sign of something else.
     pub dead_letters: DeadLetterConfig,
+    /// What is found out about a record and kept beside its sealed columns.
+    pub enrich: EnrichConfig,
 }
 
 impl Default for Config {
@@ -52,6 +56,7 @@ impl Default for Config {
             batch: BatchConfig::default(),
             insert: InsertConfig::default(),
             dead_letters: DeadLetterConfig::default(),
+            enrich: EnrichConfig::default(),
         }
     }
 }
@@ -74,6 +79,21 @@ impl Settings for Config {
             return Err(ConfigError::Rule(fault));
         }
         Ok(())
+    }
+}
+
+impl Config {
+    /// The longest that a worker may wait for one answer, or between two tries.
+    pub fn longest_call(&self) -> Duration {
+        let insert_ms = self.clickhouse.query_timeout_ms + self.insert.max_execution_s * 1_000;
+        let letter_ms = u64::from(self.dead_letter_producer.delivery_timeout_ms);
+        let answer_ms = insert_ms.max(self.registry.timeout_ms).max(letter_ms);
+        Duration::from_millis(answer_ms + self.insert.retry_max_ms)
+    }
+
+    /// The most bytes of one partition between the poll and the close of their batch.
+    pub fn max_in_flight_bytes(&self) -> usize {
+        self.batch.max_batch_bytes + WAITING_BYTES
     }
 }
 
@@ -163,5 +183,50 @@ pub struct DeadLetterConfig {
 impl Default for DeadLetterConfig {
     fn default() -> Self {
         Self { max_in_a_row: 10_000, unknown_schema_wait_ms: 3_000 }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnrichConfig {
+    /// Whether user agents are parsed into the columns `user_agent_*`. The rules take about 27 MiB of memory.
+    pub user_agents: bool,
+    /// A file in MaxMind's format with cities or countries, for the columns `geo_*`; none if empty. One that cannot be
+    /// loaded stops nothing: the log and a metric say so, and the last good one stays.
+    pub geoip_city_file: Option<PathBuf>,
+    /// A file in MaxMind's format with autonomous systems, for the columns `geo_as_*`; none if empty.
+    pub geoip_asn_file: Option<PathBuf>,
+    /// How often the files are looked at; one that changed is loaded.
+    #[schemars(range(min = 100, max = 86_400_000))]
+    pub reload_interval_ms: u64,
+    /// A larger file is not loaded. A file takes its size in memory, twice while another replaces it.
+    #[schemars(range(min = 1, max = 8_589_934_592_u64))]
+    pub max_geoip_file_bytes: u64,
+    /// How long the look-ups of one batch may take. What is over stays empty and has the flag
+    /// `enrichment_incomplete`.
+    #[schemars(range(min = 1, max = 60_000))]
+    pub budget_ms: u64,
+}
+
+impl Default for EnrichConfig {
+    fn default() -> Self {
+        Self {
+            user_agents: true,
+            geoip_city_file: None,
+            geoip_asn_file: None,
+            reload_interval_ms: 60_000,
+            max_geoip_file_bytes: 1024 * 1024 * 1024,
+            budget_ms: 500,
+        }
+    }
+}
+
+impl EnrichConfig {
+    pub fn reload_interval(&self) -> Duration {
+        Duration::from_millis(self.reload_interval_ms)
+    }
+
+    pub fn budget(&self) -> Duration {
+        Duration::from_millis(self.budget_ms)
     }
 }

@@ -1,8 +1,6 @@
 //! The dead-letter topic: each record as it was, with its provenance in headers. At least once: a replay writes again,
 //! and the headers tell which record it is. The table `dead_letters` is exact.
 
-use std::time::Duration;
-
 use audit_event::TrailId;
 use kafka_io::group::Record;
 use kafka_io::producer::{NewRecord, ProduceError};
@@ -11,6 +9,7 @@ use prometheus::IntCounter;
 use schemas::DEAD_LETTERS_TOPIC;
 use schemas::columns::RequestColumns;
 
+use crate::pace::Backoff;
 use crate::pipeline::JudgedBatch;
 use crate::ports::{Answer, DeadLetterTopic};
 use crate::sink::request_of;
@@ -20,8 +19,12 @@ use crate::stages::decode::schema_id;
 const LOGGED: usize = 10;
 /// Letters that wait for their acknowledgement at once.
 const IN_FLIGHT: usize = 1_000;
-/// The wait before a letter that was not confirmed is sent again.
-const RETRY: Duration = Duration::from_millis(500);
+
+/// How letters that were not confirmed are sent again.
+pub struct Again<'a> {
+    pub retries: &'a IntCounter,
+    pub backoff: Backoff<'a>,
+}
 
 /// Writes the batch's dead letters and waits until each is acknowledged. Where the topic can't be written the partition
 /// waits here: nothing is lost, and nothing goes on as if it had been written.
@@ -31,7 +34,7 @@ pub async fn publish(
     trail: TrailId,
     topic: &str,
     partition: i32,
-    retries: &IntCounter,
+    again: &mut Again<'_>,
 ) {
     let mut letters: Vec<_> = batch
         .records
@@ -62,13 +65,13 @@ pub async fn publish(
                 }
                 Err(error) => {
                     tracing::warn!(%error, offset = %letter.0.offset, "dead letter not confirmed, sending again");
-                    retries.inc();
+                    again.retries.inc();
                     unconfirmed.push(letter);
                 }
             }
         }
         if !unconfirmed.is_empty() {
-            tokio::time::sleep(RETRY).await;
+            again.backoff.pause().await;
         }
         unconfirmed.extend(rest);
         letters = unconfirmed;

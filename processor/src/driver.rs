@@ -7,23 +7,26 @@ use audit_event::NextOffset;
 use clickhouse_io::client::EngineClock;
 use clickhouse_io::insert::InsertTerms;
 use clickhouse_io::{EngineError, ErrorKind};
-use kafka_io::group::{CommitError, Commits};
+use kafka_io::group::{CommitError, Commits, Vitals};
 use pipeline_core::RULES;
 use pipeline_core::announcement::{Announcement, Attempt, EngineSeconds};
 use pipeline_core::batch_run::{BatchFault, BatchRun, Found, Step, TokenCover};
 use thiserror::Error;
+use tokio::time::Instant;
 
 use crate::config::InsertConfig;
-use crate::dead_letters;
+use crate::dead_letters::{self, Again};
+use crate::health::Health;
 use crate::metrics::ProcessorMetrics;
 use crate::pace::{Backoff, Jitter, heavy};
 use crate::pipeline::JudgedBatch;
 use crate::ports::{DeadLetterTopic, Engine};
 use crate::sending::Attempted;
 use crate::sink::{self, BlockError, Place};
+use crate::stages::enrich::Enricher;
 
 /// How long a landing is waited for beyond the times that ClickHouse was given: its clock counts whole seconds.
-const LANDING_GRACE_S: i64 = 2;
+pub const LANDING_GRACE_S: i64 = 2;
 
 /// Why a batch did not close.
 #[derive(Debug, Error)]
@@ -46,7 +49,13 @@ pub struct Driver {
     pub dead_letters: Arc<dyn DeadLetterTopic>,
     pub settings: InsertConfig,
     pub jitter: Arc<Jitter>,
+    pub enricher: Arc<Enricher>,
+    pub health: Health,
+    pub vitals: Vitals,
     pub metrics: ProcessorMetrics,
+    /// The simulation takes the wait out and must see what it is for.
+    #[cfg(test)]
+    pub without: Option<crate::simulation::Safeguard>,
 }
 
 /// Whether the batch's dead letters are in their topic.
@@ -71,6 +80,7 @@ impl Driver {
         let began = self.metrics.batch_seconds.start_timer();
         self.metrics.progress.batch_opened(place.partition, batch.range.least_received_at);
         loop {
+            self.vitals.sign();
             match run.next() {
                 Step::Announce(attempt) => {
                     let clock = self.clock().await?;
@@ -85,7 +95,8 @@ impl Driver {
                 }
                 Step::Insert { attempt, deadline, missing, .. } => {
                     if attempted.is_none() {
-                        let blocks = heavy(|| sink::blocks(batch, &missing, attempt, &place))?;
+                        let blocks =
+                            heavy(|| sink::blocks(batch, &missing, attempt, &place, &self.enricher))?;
                         let terms = self.terms(token(batch, attempt, &place), deadline);
                         let announced_at = announced_at.expect("an attempt is announced before it is sent");
                         attempted = Some(Attempted { terms, blocks, announced_at });
@@ -126,7 +137,8 @@ impl Driver {
         }
         let retries = &self.metrics.dead_letter_retries;
         let Place { trail, topic, partition } = *place;
-        dead_letters::publish(&*self.dead_letters, batch, trail, topic, partition.0, retries).await;
+        let mut again = Again { retries, backoff: self.backoff() };
+        dead_letters::publish(&*self.dead_letters, batch, trail, topic, partition.0, &mut again).await;
         *letters = Letters::Published;
     }
 
@@ -155,6 +167,10 @@ impl Driver {
 
     /// Waits, by ClickHouse's own clock, until no insert under the token can land any more.
     async fn await_landing(&self, deadline: EngineSeconds, token: &str) -> Result<(), EngineError> {
+        #[cfg(test)]
+        if self.without == Some(crate::simulation::Safeguard::LandingWait) {
+            return Ok(());
+        }
         let last = deadline.0 + self.settings.max_execution_s as i64 + LANDING_GRACE_S;
         loop {
             let now = self.clock().await?.now.0;
@@ -178,11 +194,17 @@ impl Driver {
     {
         let mut backoff = self.backoff();
         loop {
+            self.vitals.sign();
+            let began = Instant::now();
             match call().await {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    self.health.clickhouse.succeeded();
+                    return Ok(value);
+                }
                 Err(error) if error.kind == ErrorKind::Stop => return Err(error),
                 Err(error) => {
                     self.metrics.retries.inc();
+                    self.health.clickhouse.failed(began, &error);
                     tracing::warn!(%error, "trying again");
                     backoff.pause().await;
                 }
@@ -191,7 +213,7 @@ impl Driver {
     }
 
     fn backoff(&self) -> Backoff<'_> {
-        Backoff::new(&self.jitter, self.settings.retry_min_ms, self.settings.retry_max_ms)
+        Backoff::new(&self.jitter, &self.vitals, self.settings.retry_min_ms, self.settings.retry_max_ms)
     }
 }
 

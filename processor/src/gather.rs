@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use audit_event::SchemaId;
-use kafka_io::group::Record;
+use kafka_io::group::{Record, Vitals};
 use pipeline_core::announcement::MAX_UNKNOWN_SCHEMAS;
 use pipeline_core::batch::{BatchLimits, MonotonicMs, OpenBatch, OutOfOrder, Range};
 use tokio::sync::mpsc;
@@ -14,10 +14,14 @@ use tokio_util::sync::CancellationToken;
 use crate::stages::decode::schema_id;
 use crate::stages::schemas::Schemas;
 
+/// The wait before a schema that the registry forgot is asked for again.
+const FORGOTTEN_RETRY: Duration = Duration::from_millis(500);
+
 /// The records of one partition on their way into batches.
 pub struct Gatherer {
     records: mpsc::Receiver<Vec<Record>>,
     waiting: VecDeque<Record>,
+    vitals: Vitals,
     begun: Instant,
 }
 
@@ -37,8 +41,8 @@ pub enum Next {
 }
 
 impl Gatherer {
-    pub fn new(records: mpsc::Receiver<Vec<Record>>) -> Self {
-        Self { records, waiting: VecDeque::new(), begun: Instant::now() }
+    pub fn new(records: mpsc::Receiver<Vec<Record>>, vitals: Vitals) -> Self {
+        Self { records, waiting: VecDeque::new(), vitals, begun: Instant::now() }
     }
 
     fn now(&self) -> MonotonicMs {
@@ -66,13 +70,19 @@ impl Gatherer {
                 let id = schema_id(record).filter(|id| !unknown.contains(id));
                 if let Some(id) = id {
                     let is_known = tokio::select! {
-                        is_known = schemas.fetch(id) => is_known,
+                        biased;
+                        is_known = schemas.fetch(id, &self.vitals) => is_known,
                         () = ended.cancelled() => return Ok(Next::Ended),
                     };
                     if !is_known && replayed_unknown.is_some() {
                         // it was known when the range was judged: a registry that forgot it must not change a verdict
                         tracing::error!(schema_id = %id, "the registry forgot a schema; the partition waits for it");
-                        continue;
+                        self.vitals.sign();
+                        tokio::select! {
+                            biased;
+                            () = ended.cancelled() => return Ok(Next::Ended),
+                            () = tokio::time::sleep(FORGOTTEN_RETRY) => continue,
+                        }
                     }
                     if !is_known && unknown.len() == MAX_UNKNOWN_SCHEMAS {
                         return Ok(gathered(&batch, records, unknown));
@@ -92,9 +102,14 @@ impl Gatherer {
                 .due_in_ms(limits, self.now())
                 .map(Duration::from_millis)
                 .or(idle.filter(|_| batch.is_empty()));
+            self.vitals.rest();
             tokio::select! {
+                biased;
                 chunk = self.records.recv() => match chunk {
-                    Some(chunk) => self.waiting.extend(chunk),
+                    Some(chunk) => {
+                        self.vitals.sign();
+                        self.waiting.extend(chunk);
+                    }
                     None => return Ok(Next::Ended),
                 },
                 () = ended.cancelled() => return Ok(Next::Ended),

@@ -9,20 +9,24 @@ use audit_event::{Offset, PartitionId};
 use clickhouse_io::tables::TableFault;
 use clickhouse_io::{ClickHouse, ErrorKind};
 use kafka_io::control::ControlFollower;
-use kafka_io::group::{Assignment, GroupHandler, Incident};
+use kafka_io::group::{Assignment, ClientStatus, GroupHandler, Incident};
 use kafka_io::producer::RecordProducer;
 use kafka_io::registry::SchemaRegistry;
 use kafka_io::topics::{self, TopicFault};
-use pipeline_core::dedupe::BodyHasher;
+use pipeline_core::dedupe::RecordHasher;
 use schemas::{CONTROL_TOPIC, EVENTS_TOPIC};
 use service_kit::metrics::Metrics;
 use service_kit::{Readiness, Shutdown};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::health::Health;
 use crate::metrics::ProcessorMetrics;
 use crate::pace::Jitter;
+use crate::stages::enrich::Enricher;
 use crate::stages::schemas::Schemas;
 use crate::worker::{Shared, WorkerError, work};
 
@@ -45,13 +49,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let Some(shared) = prepare(config, readiness, metrics, shutdown).await? else { return Ok(()) };
     let (fatal_in, mut fatal) = mpsc::channel(FAULT_QUEUE);
-    let handler = Arc::new(Handler {
-        shared: Arc::new(shared),
-        runtime: Handle::current(),
-        fatal: fatal_in,
-        readiness: readiness.clone(),
-        stopped: StoppedPartitions::default(),
-    });
+    let handler = Arc::new(Handler::new(Arc::new(shared), readiness.clone(), fatal_in));
     let (kafka, group, stop) = (config.kafka.clone(), config.group.clone(), shutdown.token());
     let polling = tokio::task::spawn_blocking(move || {
         kafka_io::group::run(&kafka, &group, EVENTS_TOPIC, handler, &stop)
@@ -74,12 +72,17 @@ async fn prepare(
     metrics: &Metrics,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Option<Shared>> {
-    let metrics = ProcessorMetrics::new(metrics);
+    let all_metrics = metrics;
+    let metrics = ProcessorMetrics::new(all_metrics);
+    metrics.progress.bounded_by(all_metrics, config.max_in_flight_bytes());
     let engine = ClickHouse::new(&config.clickhouse)?;
     let Some(trail) = wait_for_trail(config, readiness, shutdown).await? else { return Ok(None) };
     if !wait_for_tables(&engine, readiness, shutdown).await? {
         return Ok(None);
     }
+    let jitter = Arc::new(Jitter::seeded(rand::random()));
+    let health = Health::shown_by(readiness);
+    let enricher = Enricher::start(&config.enrich, metrics.enrich.clone(), shutdown.token()).await;
     Ok(Some(Shared {
         trail,
         engine: Arc::new(engine),
@@ -87,12 +90,18 @@ async fn prepare(
             Arc::new(SchemaRegistry::new(&config.registry)?),
             Duration::from_millis(config.dead_letters.unknown_schema_wait_ms),
             metrics.registry_retries.clone(),
+            health.registry.clone(),
+            jitter.clone(),
         )),
         dead_letters: Arc::new(RecordProducer::new(&config.kafka, &config.dead_letter_producer)?),
-        hasher: BodyHasher::new(rand::random()),
-        jitter: Arc::new(Jitter::seeded(rand::random())),
+        hasher: RecordHasher::new(rand::random()),
+        enricher: Arc::new(enricher),
+        jitter,
+        health,
         metrics,
         config: config.clone(),
+        #[cfg(test)]
+        without: None,
     }))
 }
 
@@ -150,7 +159,8 @@ async fn wait_for_tables(
     Ok(false)
 }
 
-struct Handler {
+/// Starts a worker for each partition that comes, and hears how each ends.
+pub struct Handler {
     shared: Arc<Shared>,
     runtime: Handle,
     fatal: mpsc::Sender<anyhow::Error>,
@@ -170,6 +180,20 @@ fn show_stopped(stopped: &BTreeMap<PartitionId, String>, readiness: &Readiness) 
     }
 }
 
+impl Handler {
+    /// What no retry mends goes to `fatal`. Needs a runtime around it.
+    pub fn new(shared: Arc<Shared>, readiness: Readiness, fatal: mpsc::Sender<anyhow::Error>) -> Self {
+        let stopped = StoppedPartitions::default();
+        Self { shared, runtime: Handle::current(), fatal, readiness, stopped }
+    }
+}
+
+/// Whether the assignment ends within the time in which Kafka tells a member that it is none any more.
+async fn ends_soon(shared: &Shared, abandon: &CancellationToken) -> bool {
+    let session = Duration::from_millis(u64::from(shared.config.group.session_timeout_ms));
+    tokio::time::timeout(session, abandon.cancelled()).await.is_ok()
+}
+
 impl GroupHandler for Handler {
     fn genesis_of(&self, partition: PartitionId) -> Option<Offset> {
         self.shared.trail.genesis_of(partition)
@@ -179,6 +203,7 @@ impl GroupHandler for Handler {
         let (shared, fatal, readiness) = (self.shared.clone(), self.fatal.clone(), self.readiness.clone());
         let stopped = self.stopped.clone();
         shared.metrics.progress.begin(assignment.partition);
+        shared.metrics.progress.watch(assignment.partition, assignment.vitals.clone());
         self.runtime.spawn(async move {
             let (partition, abandon) = (assignment.partition, assignment.abandon.clone());
             // a task of its own, so that a panic is noticed and does not wedge the partition unseen
@@ -207,6 +232,10 @@ impl GroupHandler for Handler {
                         show_stopped(&stopped, &readiness);
                     }
                 }
+                // facts that were read before the partition moved contradict those that were read after it
+                Err(error @ WorkerError::Refused(_)) if ends_soon(&shared, &abandon).await => {
+                    tracing::warn!(%partition, %error, "refused for an assignment that has ended");
+                }
                 Err(error) => {
                     // a full queue means that the stop is under way
                     let _queued = fatal.try_send(anyhow!(error).context(format!("partition {partition}")));
@@ -228,6 +257,18 @@ impl GroupHandler for Handler {
         self.shared.metrics.progress.lag(partition, records);
     }
 
+    fn client(&self, status: ClientStatus) {
+        self.shared.metrics.prefetched_bytes.set(i64::try_from(status.prefetched_bytes).unwrap_or(i64::MAX));
+        match status.reached {
+            Ok(()) => self.shared.health.kafka.succeeded(),
+            Err(reason) => self.shared.health.kafka.failed(Instant::now(), reason),
+        }
+    }
+
+    fn longest_call(&self) -> Duration {
+        self.shared.config.longest_call()
+    }
+
     fn incident(&self, incident: Incident) {
         let metrics = &self.shared.metrics;
         match incident {
@@ -235,6 +276,7 @@ impl GroupHandler for Handler {
             Incident::Resumed(partition) => metrics.progress.paused(partition, false),
             Incident::CommitFailed => metrics.commit_failures.inc(),
             Incident::ConsumerReplaced => metrics.consumer_restarts.inc(),
+            Incident::Stalled(_) => metrics.stalls.inc(),
         }
     }
 }

@@ -5,12 +5,15 @@ mod dead_letters;
 mod driver;
 mod gather;
 mod handler;
+mod health;
 mod metrics;
 mod pace;
 mod pipeline;
 mod ports;
 mod progress;
 mod sending;
+#[cfg(test)]
+mod simulation;
 mod sink;
 mod stages;
 mod worker;
@@ -25,7 +28,16 @@ const SERVICE: Service = Service {
     environment: "PROCESSOR",
     about: "Reads audit events from Kafka, dedupes and routes them, and writes them to ClickHouse.",
     version: env!("CARGO_PKG_VERSION"),
-    parts: &[lifecycle::ACCEPTING, handler::TRAIL, handler::TABLES, handler::ASSIGNMENT],
+    parts: &[
+        lifecycle::ACCEPTING,
+        handler::TRAIL,
+        handler::TABLES,
+        handler::ASSIGNMENT,
+        health::CLICKHOUSE,
+        health::INSERTS,
+        health::KAFKA,
+        health::REGISTRY,
+    ],
     metrics: metrics::LIST,
 };
 

@@ -8,6 +8,7 @@ use service_kit::metrics::{BATCH_SIZES, Label, Metric, Metrics, SECONDS};
 use crate::pipeline::JudgedBatch;
 use crate::progress::{self, Progress};
 use crate::sink;
+use crate::stages::enrich::{EnrichMetrics, GEOIP_FILES, PARTS, RESULTS};
 
 const REASONS: [&str; DeadLetterReason::ALL.len()] = {
     let mut names = [""; DeadLetterReason::ALL.len()];
@@ -19,6 +20,9 @@ const REASONS: [&str; DeadLetterReason::ALL.len()] = {
     names
 };
 const PARTITION: &[Label] = &[Label::from("partition", "the partitions that are assigned to this process")];
+const GEOIP_FILE: &[Label] = &[Label::from("file", "`city` and `asn`, those that are loaded")];
+/// Buckets for the look-ups of a batch: most texts were seen before in it.
+const ENRICH_SECONDS: &[f64] = &[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0];
 /// Buckets for times that an outage makes long, in seconds.
 const DELAYS: &[f64] =
     &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0, 86_400.0];
@@ -106,18 +110,76 @@ pub const LIST: &[Metric] = &[
     Metric::counter(
         "sealtrail_processor_consumer_restarts_total",
         "consumers",
-        "Consumers that were thrown away, after a commit without answer or a lost assignment.",
+        "Consumers that were thrown away, after a commit without answer, a lost assignment or a stall.",
+    ),
+    Metric::counter(
+        "sealtrail_processor_stalls_total",
+        "stalls",
+        "Times that a partition or its worker stood still for group.stall_timeout_ms, so that the consumer was thrown away.",
     ),
     Metric::counter(
         "sealtrail_processor_assignment_changes_total",
         "changes",
         "Times that partitions came or went.",
     ),
+    Metric::counter(
+        "sealtrail_processor_enriched_records_total",
+        "records",
+        "Records of the table events, by what the look-ups of their user agent and address gave.",
+    )
+    .labels(&[Label::of("part", &PARTS), Label::of("result", &RESULTS)]),
+    Metric::histogram(
+        "sealtrail_processor_enrich_seconds",
+        "seconds",
+        ENRICH_SECONDS,
+        "Time that the look-ups of a batch took; enrich.budget_ms bounds it.",
+    ),
+    Metric::counter(
+        "sealtrail_processor_geoip_loads_total",
+        "times",
+        "Times that a GeoIP file was loaded because it had changed, or could not be.",
+    )
+    .labels(&[Label::of("file", &GEOIP_FILES), Label::of("result", &["loaded", "failed"])]),
+    Metric::gauge(
+        "sealtrail_processor_geoip_built_timestamp_seconds",
+        "seconds since 1970",
+        "When the loaded GeoIP file was built, as it says itself.",
+    )
+    .labels(GEOIP_FILE),
     Metric::gauge(
         "sealtrail_processor_assigned_partitions",
         "partitions",
         "Partitions assigned to this process.",
     ),
+    Metric::gauge(
+        "sealtrail_processor_prefetched_bytes",
+        "bytes",
+        "Records that were fetched and not polled yet; group.prefetch_kib bounds them.",
+    ),
+    Metric::gauge(
+        "sealtrail_processor_in_flight_records",
+        "records",
+        "Records of the partition between the poll and the close of their batch.",
+    )
+    .labels(PARTITION),
+    Metric::gauge(
+        "sealtrail_processor_in_flight_bytes",
+        "bytes",
+        "The same in bytes.",
+    )
+    .labels(PARTITION),
+    Metric::gauge(
+        "sealtrail_processor_in_flight_max_bytes",
+        "bytes",
+        "The most that sealtrail_processor_in_flight_bytes can be: batch.max_batch_bytes and what waits before it.",
+    )
+    .labels(PARTITION),
+    Metric::gauge(
+        "sealtrail_processor_open_batch_seconds",
+        "seconds",
+        "Since when the batch in work is on its way from its announcement to its close; 0 if there is none.",
+    )
+    .labels(PARTITION),
     Metric::gauge(
         "sealtrail_processor_lag_records",
         "records",
@@ -139,9 +201,19 @@ pub const LIST: &[Metric] = &[
     Metric::gauge(
         "sealtrail_processor_dedupe_window_bytes",
         "bytes",
-        "About how much memory the dedupe window of the partition takes.",
+        "Memory that is allocated for the dedupe window of the partition.",
     )
     .labels(PARTITION),
+    Metric::counter(
+        "sealtrail_processor_dedupe_look_ups_total",
+        "rows",
+        "Rows of earlier records that were looked up in ClickHouse to judge a record that may repeat them.",
+    ),
+    Metric::counter(
+        "sealtrail_processor_dedupe_collisions_total",
+        "records",
+        "Earlier records that had a record's fingerprint and another id, as the look-up found.",
+    ),
     Metric::gauge(
         "sealtrail_processor_partition_paused",
         "0 or 1",
@@ -167,6 +239,8 @@ pub struct ProcessorMetrics {
     pub delay_seconds: Histogram,
     pub insert_seconds: HistogramVec,
     pub unsure_inserts: IntCounter,
+    pub dedupe_look_ups: IntCounter,
+    pub dedupe_collisions: IntCounter,
     pub read_backs: IntCounter,
     pub second_attempts: IntCounter,
     pub retries: IntCounter,
@@ -176,6 +250,9 @@ pub struct ProcessorMetrics {
     pub consumer_restarts: IntCounter,
     pub assignment_changes: IntCounter,
     pub assigned_partitions: IntGauge,
+    pub stalls: IntCounter,
+    pub prefetched_bytes: IntGauge,
+    pub enrich: EnrichMetrics,
     pub progress: Progress,
 }
 
@@ -191,6 +268,8 @@ impl ProcessorMetrics {
             delay_seconds: metrics.histogram("sealtrail_processor_delay_seconds"),
             insert_seconds: metrics.histograms("sealtrail_processor_insert_seconds"),
             unsure_inserts: metrics.counter("sealtrail_processor_unsure_inserts_total"),
+            dedupe_look_ups: metrics.counter("sealtrail_processor_dedupe_look_ups_total"),
+            dedupe_collisions: metrics.counter("sealtrail_processor_dedupe_collisions_total"),
             read_backs: metrics.counter("sealtrail_processor_read_backs_total"),
             second_attempts: metrics.counter("sealtrail_processor_second_attempts_total"),
             retries: metrics.counter("sealtrail_processor_retries_total"),
@@ -200,6 +279,9 @@ impl ProcessorMetrics {
             consumer_restarts: metrics.counter("sealtrail_processor_consumer_restarts_total"),
             assignment_changes: metrics.counter("sealtrail_processor_assignment_changes_total"),
             assigned_partitions: metrics.gauge("sealtrail_processor_assigned_partitions"),
+            stalls: metrics.counter("sealtrail_processor_stalls_total"),
+            prefetched_bytes: metrics.gauge("sealtrail_processor_prefetched_bytes"),
+            enrich: EnrichMetrics::new(metrics),
             progress: Progress::shown_by(metrics),
         }
     }
@@ -232,6 +314,9 @@ mod tests {
         let metrics = Metrics::of("test", "1.0.0", LIST);
         let made = ProcessorMetrics::new(&metrics);
         made.progress.begin(audit_event::PartitionId(3));
+        made.progress.watch(audit_event::PartitionId(3), kafka_io::group::Vitals::default());
+        made.progress.bounded_by(&metrics, 1);
+        made.enrich.geoip_built.with_label_values(&["city"]).set(1);
         let text = metrics.render();
         for metric in LIST {
             assert!(text.contains(&format!("# TYPE {} ", metric.name)), "{} in {text}", metric.name);

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use kafka_io::group::Vitals;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -21,22 +22,25 @@ impl Jitter {
     }
 }
 
-/// Growing pauses between tries: each is twice the one before, up to a most.
+/// Growing pauses between tries: each is twice the one before, up to a most. A try is a sign of life.
 pub struct Backoff<'a> {
     jitter: &'a Jitter,
+    vitals: &'a Vitals,
     pause_ms: u64,
     max_ms: u64,
 }
 
 impl<'a> Backoff<'a> {
-    pub fn new(jitter: &'a Jitter, min_ms: u64, max_ms: u64) -> Self {
-        Self { jitter, pause_ms: min_ms, max_ms }
+    pub fn new(jitter: &'a Jitter, vitals: &'a Vitals, min_ms: u64, max_ms: u64) -> Self {
+        Self { jitter, vitals, pause_ms: min_ms, max_ms }
     }
 
     pub async fn pause(&mut self) {
         let jittered = self.jitter.of(self.pause_ms);
         self.pause_ms = (self.pause_ms * 2).min(self.max_ms);
+        self.vitals.sign();
         tokio::time::sleep(Duration::from_millis(jittered)).await;
+        self.vitals.sign();
     }
 }
 
@@ -57,7 +61,8 @@ mod tests {
         let (one, other) = (Jitter::seeded(1), Jitter::seeded(2));
         let mut waits = Vec::new();
         for jitter in [&one, &other] {
-            let mut backoff = Backoff::new(jitter, 100, 800);
+            let vitals = Vitals::default();
+            let mut backoff = Backoff::new(jitter, &vitals, 100, 800);
             let mut of_one = Vec::new();
             for at_most in [100, 200, 400, 800, 800] {
                 let began = tokio::time::Instant::now();

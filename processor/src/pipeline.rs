@@ -14,13 +14,13 @@ use audit_event::{PartitionId, SchemaId, TrailId};
 use kafka_io::group::Record;
 use pipeline_core::batch::Range;
 use pipeline_core::batch_run::{Expected, RecordTable};
-use pipeline_core::dedupe::{BodyHasher, Window};
+use pipeline_core::dedupe::{Candidate, DedupeVerdict, RecordHasher, Window};
 use pipeline_core::verdict::{Rejection, Verdict};
 
 use crate::driver::Driver;
 use crate::pace::heavy;
 use crate::stages::decode::{Decoded, decode};
-use crate::stages::dedupe::{BodyError, WantedBodies, dedupe, learn, wanted_bodies};
+use crate::stages::dedupe::{DedupeError, EarlierRecords, candidate, verdict};
 use crate::stages::route::route;
 use crate::stages::schemas::Schemas;
 
@@ -29,7 +29,7 @@ pub struct Pipeline {
     pub trail: TrailId,
     pub partition: PartitionId,
     pub schemas: Arc<Schemas>,
-    pub hasher: BodyHasher,
+    pub hasher: RecordHasher,
     pub window: Window,
 }
 
@@ -48,41 +48,49 @@ impl Pipeline {
         records: Vec<Record>,
         unknown_schemas: BTreeSet<SchemaId>,
         driver: &Driver,
-    ) -> Result<JudgedBatch, BodyError> {
-        let (decoded, wanted) = heavy(|| self.decode_all(&records, &unknown_schemas));
-        let place = (self.trail, self.partition);
-        learn(wanted, &mut self.window, &self.hasher, driver, &self.schemas, place).await?;
-        let records = heavy(|| {
-            let judged = records.into_iter().zip(decoded);
-            judged.map(|(record, decoded)| self.verdict(record, decoded)).collect()
-        });
-        Ok(JudgedBatch { range, unknown_schemas, records })
+    ) -> Result<JudgedBatch, DedupeError> {
+        let (decoded, candidates) = heavy(|| self.decode_all(&records, &unknown_schemas));
+        let earlier = EarlierRecords {
+            trail: self.trail,
+            partition: self.partition,
+            driver,
+            schemas: &self.schemas,
+            hasher: self.hasher,
+        };
+        let verdicts = earlier.judge(&mut self.window, &candidates).await?;
+        Ok(JudgedBatch { range, unknown_schemas, records: with_verdicts(records, decoded, verdicts) })
     }
 
     fn decode_all(
         &self,
         records: &[Record],
         unknown: &BTreeSet<SchemaId>,
-    ) -> (Vec<Result<Decoded, Rejection>>, WantedBodies) {
-        let mut wanted = WantedBodies::new();
+    ) -> (Vec<Result<Decoded, Rejection>>, Vec<Candidate>) {
+        let mut candidates = Vec::with_capacity(records.len());
         let decoded = records
             .iter()
             .map(|record| {
                 decode(record, &self.schemas, |id| unknown.contains(&id))
                     .and_then(|decoded| route(record, decoded))
-                    .inspect(|decoded| wanted_bodies(&self.window, record, decoded, &mut wanted))
+                    .inspect(|decoded| candidates.push(candidate(record, &decoded.event, &self.hasher)))
             })
             .collect();
-        (decoded, wanted)
+        (decoded, candidates)
     }
+}
 
-    fn verdict(&mut self, record: Record, decoded: Result<Decoded, Rejection>) -> (Record, Verdict<Decoded>) {
-        let verdict = match decoded {
-            Ok(decoded) => dedupe(&record, decoded, &mut self.window, &self.hasher),
-            Err(rejection) => Verdict::DeadLetter(rejection),
-        };
-        (record, verdict)
-    }
+/// Dedupe gave a verdict on each decoded record; the others had theirs before.
+fn with_verdicts(
+    records: Vec<Record>,
+    decoded: Vec<Result<Decoded, Rejection>>,
+    dedupe: Vec<DedupeVerdict>,
+) -> Vec<(Record, Verdict<Decoded>)> {
+    let mut dedupe = dedupe.into_iter();
+    let verdicts = decoded.into_iter().map(|decoded| match decoded {
+        Ok(decoded) => verdict(decoded, dedupe.next().expect("as many as there are candidates")),
+        Err(rejection) => Verdict::DeadLetter(rejection),
+    });
+    records.into_iter().zip(verdicts).collect()
 }
 
 impl JudgedBatch {

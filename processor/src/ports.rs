@@ -1,19 +1,22 @@
 //! What the workers ask of the world. Real ones are ClickHouse, Kafka and the registry; the simulation
 //! (`src/simulation/`) puts its own behind the same ports and makes them fail as the real ones do.
 
+use std::collections::BTreeSet;
+
 use audit_event::control::DedupeRules;
-use audit_event::{Offset, PartitionId, SchemaId, TrailId};
+use audit_event::{Offset, PartitionId, RecordTime, SchemaId, TrailId};
 use clickhouse_io::client::EngineClock;
+use clickhouse_io::earlier::StoredEvent;
 use clickhouse_io::insert::InsertTerms;
 use clickhouse_io::read_back::Account;
-use clickhouse_io::restore::{StoredBody, StoredRecord};
+use clickhouse_io::restore::StoredRecord;
 use clickhouse_io::tables::TableFault;
 use clickhouse_io::{ClickHouse, EngineError};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use kafka_io::producer::{NewRecord, ProduceError, RecordProducer};
 use kafka_io::registry::{RegistryError, SchemaRegistry};
-use pipeline_core::assignment::LastBatch;
+use pipeline_core::assignment::StoredEnd;
 use pipeline_core::batch::Range;
 use pipeline_core::batch_run::Found;
 use schemas::columns::Block;
@@ -34,21 +37,29 @@ pub trait Engine: Send + Sync + 'static {
         range: &'a Range,
         account: Account,
     ) -> Answer<'a, Found>;
-    fn last_batch(&self, trail: TrailId, partition: PartitionId) -> Answer<'_, (Option<LastBatch>, bool)>;
+    fn stored_end(&self, trail: TrailId, partition: PartitionId) -> Answer<'_, StoredEnd>;
+    fn trailing_dead_letters(&self, trail: TrailId, partition: PartitionId) -> Answer<'_, u64>;
     fn restore_window<'a>(
         &'a self,
         trail: TrailId,
         partition: PartitionId,
         before: Offset,
         rules: DedupeRules,
-        take: &'a mut (dyn FnMut(StoredRecord) + Send),
+        take: &'a mut (dyn FnMut(StoredRecord<'_>) + Send),
     ) -> Answer<'a, u64>;
-    fn stored_bodies(
-        &self,
+    fn earlier_events<'a>(
+        &'a self,
         trail: TrailId,
         partition: PartitionId,
-        offsets: Vec<Offset>,
-    ) -> Answer<'_, Vec<(Offset, StoredBody)>>;
+        wanted: &'a BTreeSet<Offset>,
+        take: &'a mut (dyn FnMut(StoredEvent) + Send),
+    ) -> Answer<'a, ()>;
+    fn earlier_repeats<'a>(
+        &'a self,
+        trail: TrailId,
+        partition: PartitionId,
+        wanted: &'a BTreeSet<Offset>,
+    ) -> Answer<'a, Vec<(Offset, RecordTime)>>;
 }
 
 impl Engine for ClickHouse {
@@ -78,8 +89,12 @@ impl Engine for ClickHouse {
         Self::read_back(self, trail, partition, range, account).boxed()
     }
 
-    fn last_batch(&self, trail: TrailId, partition: PartitionId) -> Answer<'_, (Option<LastBatch>, bool)> {
-        Self::last_batch(self, trail, partition).boxed()
+    fn stored_end(&self, trail: TrailId, partition: PartitionId) -> Answer<'_, StoredEnd> {
+        Self::stored_end(self, trail, partition).boxed()
+    }
+
+    fn trailing_dead_letters(&self, trail: TrailId, partition: PartitionId) -> Answer<'_, u64> {
+        Self::trailing_dead_letters(self, trail, partition).boxed()
     }
 
     fn restore_window<'a>(
@@ -88,18 +103,28 @@ impl Engine for ClickHouse {
         partition: PartitionId,
         before: Offset,
         rules: DedupeRules,
-        take: &'a mut (dyn FnMut(StoredRecord) + Send),
+        take: &'a mut (dyn FnMut(StoredRecord<'_>) + Send),
     ) -> Answer<'a, u64> {
         Self::restore_window(self, trail, partition, before, rules, take).boxed()
     }
 
-    fn stored_bodies(
-        &self,
+    fn earlier_events<'a>(
+        &'a self,
         trail: TrailId,
         partition: PartitionId,
-        offsets: Vec<Offset>,
-    ) -> Answer<'_, Vec<(Offset, StoredBody)>> {
-        Self::stored_bodies(self, trail, partition, offsets).boxed()
+        wanted: &'a BTreeSet<Offset>,
+        take: &'a mut (dyn FnMut(StoredEvent) + Send),
+    ) -> Answer<'a, ()> {
+        Self::earlier_events(self, trail, partition, wanted, take).boxed()
+    }
+
+    fn earlier_repeats<'a>(
+        &'a self,
+        trail: TrailId,
+        partition: PartitionId,
+        wanted: &'a BTreeSet<Offset>,
+    ) -> Answer<'a, Vec<(Offset, RecordTime)>> {
+        Self::earlier_repeats(self, trail, partition, wanted).boxed()
     }
 }
 

@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use audit_event::{PartitionId, RecordTime};
+use kafka_io::group::{InFlight, Vitals};
 use pipeline_core::dedupe::Window;
 use service_kit::metrics::Metrics;
 
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
     partitions: Arc<Mutex<BTreeMap<PartitionId, Standing>>>,
+    vitals: Arc<Mutex<BTreeMap<PartitionId, Vitals>>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,6 +23,8 @@ struct Standing {
     behind_since: Option<RecordTime>,
     /// The oldest record of the batch in work.
     oldest_open: Option<RecordTime>,
+    /// Since when that batch is in work.
+    opened: Option<Instant>,
     /// The newest record of the last closed batch.
     newest_closed: Option<RecordTime>,
     window_records: usize,
@@ -45,9 +49,41 @@ impl Progress {
         show("sealtrail_processor_lag_seconds", |standing| standing.lag_seconds(now()));
         show("sealtrail_processor_dedupe_window_records", |standing| standing.window_records as f64);
         show("sealtrail_processor_dedupe_window_bytes", |standing| standing.window_bytes as f64);
+        show("sealtrail_processor_open_batch_seconds", |standing| {
+            standing.opened.map_or(0.0, |opened| opened.elapsed().as_secs_f64())
+        });
         show("sealtrail_processor_partition_paused", |standing| f64::from(u8::from(standing.is_paused)));
         show("sealtrail_processor_partition_stopped", |standing| f64::from(u8::from(standing.is_stopped)));
+        let held = |name, value: fn(InFlight) -> u64| {
+            let progress = progress.clone();
+            metrics.sampled_series(name, move |gauges| {
+                for (partition, vitals) in progress.all_vitals().iter() {
+                    gauges.with_label_values(&[partition.to_string()]).set(value(vitals.in_flight()) as f64);
+                }
+            });
+        };
+        held("sealtrail_processor_in_flight_records", |in_flight| in_flight.records);
+        held("sealtrail_processor_in_flight_bytes", |in_flight| in_flight.bytes);
         progress
+    }
+
+    /// Shows the bound beside what it bounds.
+    pub fn bounded_by(&self, metrics: &Metrics, max_in_flight_bytes: usize) {
+        let progress = self.clone();
+        metrics.sampled_series("sealtrail_processor_in_flight_max_bytes", move |gauges| {
+            for partition in progress.all_vitals().keys() {
+                gauges.with_label_values(&[partition.to_string()]).set(max_in_flight_bytes as f64);
+            }
+        });
+    }
+
+    fn all_vitals(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Vitals>> {
+        self.vitals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The partition's worker tells by these how much it holds.
+    pub fn watch(&self, partition: PartitionId, vitals: Vitals) {
+        self.all_vitals().insert(partition, vitals);
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Standing>> {
@@ -62,6 +98,7 @@ impl Progress {
     /// All others have gone.
     pub fn keep(&self, partitions: &[PartitionId]) {
         self.all().retain(|partition, _| partitions.contains(partition));
+        self.all_vitals().retain(|partition, _| partitions.contains(partition));
     }
 
     fn change(&self, partition: PartitionId, change: impl FnOnce(&mut Standing)) {
@@ -79,12 +116,14 @@ impl Progress {
     }
 
     pub fn batch_opened(&self, partition: PartitionId, oldest: RecordTime) {
-        self.change(partition, |standing| standing.oldest_open = Some(oldest));
+        self.change(partition, |standing| {
+            (standing.oldest_open, standing.opened) = (Some(oldest), Some(Instant::now()));
+        });
     }
 
     pub fn batch_closed(&self, partition: PartitionId, newest: RecordTime) {
         self.change(partition, |standing| {
-            standing.oldest_open = None;
+            (standing.oldest_open, standing.opened) = (None, None);
             standing.newest_closed = Some(newest);
         });
     }
@@ -102,6 +141,8 @@ impl Progress {
 
     pub fn stopped(&self, partition: PartitionId) {
         self.change(partition, |standing| standing.is_stopped = true);
+        // its worker ended, and what it held went with it
+        self.all_vitals().remove(&partition);
     }
 }
 

@@ -8,13 +8,14 @@ use pipeline_core::announcement::EngineSeconds;
 use pipeline_core::batch_run::{InsertOutcome, TokenCover};
 use schemas::columns::Block;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use crate::driver::{DriveError, Driver};
+use crate::driver::{DriveError, Driver, LANDING_GRACE_S};
 use crate::sink::{BlockError, Blocks};
 
-/// A token is believed to be remembered while its table took at most so many blocks since the announcement: half of the
-/// least window, because blocks that are being written are not counted yet.
-const MAX_BLOCKS_SINCE: u64 = MIN_DEDUPLICATION_WINDOW / 2;
+/// The most blocks that a table is believed to take in a second: each is flushed to the disk before it is answered. A
+/// token that could be pushed out at this pace before the resent block lands is not trusted.
+pub const MAX_BLOCKS_PER_S: u64 = 400;
 /// Nothing is sent again in the last seconds before the deadline: the server's clock counts whole seconds.
 const RESEND_MARGIN_S: i64 = 1;
 
@@ -30,6 +31,7 @@ impl Driver {
     /// Sends each block once: the records side by side, then their account. Only when every one was answered with
     /// success, by a server that did not start anew meanwhile, is the outcome sure.
     pub async fn send_all(&self, attempted: &Attempted) -> Result<InsertOutcome, DriveError> {
+        let began = Instant::now();
         let mut failed = self.send_records(attempted).await?;
         if failed.is_none()
             && let Some(account) = &attempted.blocks.account
@@ -37,8 +39,10 @@ impl Driver {
             failed = self.send(account.clone(), &attempted.terms).await.err();
         }
         if let Some(error) = failed {
+            self.health.inserts.failed(began, &error);
             return self.unsure(error);
         }
+        self.health.inserts.succeeded();
         match self.engine.clock().await {
             Ok(after) if attempted.announced_at.is_same_run(after) => Ok(InsertOutcome::Sure),
             Err(error) => self.unsure(error),
@@ -85,9 +89,13 @@ impl Driver {
     pub async fn token_cover(&self, attempted: &Attempted) -> Result<TokenCover, EngineError> {
         let now = self.clock().await?;
         let blocks = now.newest_blocks.since(&attempted.announced_at.newest_blocks);
-        let is_in_time = now.now.0 + RESEND_MARGIN_S < attempted.terms.deadline.0;
+        let left_s = attempted.terms.deadline.0 - now.now.0;
+        let is_in_time = left_s > RESEND_MARGIN_S;
+        let lands_within_s =
+            left_s.unsigned_abs() + attempted.terms.max_execution_s + LANDING_GRACE_S.unsigned_abs();
+        let room = MIN_DEDUPLICATION_WINDOW.checked_sub(lands_within_s.saturating_mul(MAX_BLOCKS_PER_S));
         let is_remembered = attempted.announced_at.is_same_run(now)
-            && blocks.is_some_and(|blocks| blocks <= MAX_BLOCKS_SINCE);
+            && blocks.zip(room).is_some_and(|(taken, room)| taken <= room);
         Ok(if is_in_time && is_remembered { TokenCover::Sure } else { TokenCover::Unsure })
     }
 

@@ -17,7 +17,8 @@ use thiserror::Error;
 
 use crate::pipeline::JudgedBatch;
 use crate::stages::decode::{Decoded, schema_id};
-use crate::stages::{enrich, route};
+use crate::stages::enrich::{BatchEnricher, Enricher};
+use crate::stages::route;
 
 #[derive(Debug, Error)]
 #[error("a block cannot be built: {0}")]
@@ -50,8 +51,9 @@ pub fn blocks(
     missing: &Missing,
     attempt: Attempt,
     place: &Place<'_>,
+    enricher: &Enricher,
 ) -> Result<Blocks, BlockError> {
-    let mut columns = Columns::new(place);
+    let mut columns = Columns::new(place, enricher);
     for (record, verdict) in &batch.records {
         if missing.contains(record.offset) {
             columns.push(record, verdict)?;
@@ -69,18 +71,20 @@ pub struct Place<'a> {
     pub partition: PartitionId,
 }
 
-struct Columns {
+struct Columns<'b> {
     partition: PartitionId,
+    enricher: BatchEnricher<'b>,
     duplicates: DuplicatesColumns,
     dead_letters: DeadLettersColumns,
     events: EventsColumns,
     rebuilt: Vec<u8>,
 }
 
-impl Columns {
-    fn new(place: &Place<'_>) -> Self {
+impl<'b> Columns<'b> {
+    fn new(place: &Place<'_>, enricher: &'b Enricher) -> Self {
         Self {
             partition: place.partition,
+            enricher: enricher.batch(),
             duplicates: DuplicatesColumns::new(place.trail),
             dead_letters: DeadLettersColumns::new(place.trail),
             events: EventsColumns::new(place.trail),
@@ -88,7 +92,7 @@ impl Columns {
         }
     }
 
-    fn push(&mut self, record: &Record, verdict: &Verdict<Decoded>) -> Result<(), BlockError> {
+    fn push(&mut self, record: &'b Record, verdict: &'b Verdict<Decoded>) -> Result<(), BlockError> {
         let position =
             Position { partition: self.partition, offset: record.offset, received_at: record.received_at };
         match verdict {
@@ -109,7 +113,7 @@ impl Columns {
     fn push_event(
         &mut self,
         record: &Record,
-        decoded: &Decoded,
+        decoded: &'b Decoded,
         position: Position,
     ) -> Result<(), BlockError> {
         let value = record.value.as_deref().unwrap_or_default();
@@ -117,7 +121,7 @@ impl Columns {
         avro::encode_into(&decoded.event, decoded.schema_id, &mut self.rebuilt)
             .map_err(|e| BlockError(e.to_string()))?;
         let is_rebuilt = self.rebuilt == value && representable(&decoded.event);
-        let flags = enrich::flags(&decoded.event, record.received_at);
+        let enrichment = self.enricher.enrich(&decoded.event, record.received_at);
         self.events.push(&EventRow {
             event: &decoded.event,
             position,
@@ -125,8 +129,10 @@ impl Columns {
             peer_address: header(record, kafka_io::headers::PEER).unwrap_or_default(),
             schema_id: decoded.schema_id,
             raw_record: if is_rebuilt { &[] } else { value },
-            flags: &flags,
+            flags: &enrichment.flags,
             request: request_of(record),
+            geo: enrichment.geo(),
+            user_agent: enrichment.user_agent(),
         });
         Ok(())
     }
@@ -147,6 +153,7 @@ impl Columns {
     }
 
     fn finish(self) -> Result<Vec<Block>, BlockError> {
+        self.enricher.finish();
         let mut blocks = Vec::with_capacity(3);
         if self.duplicates.rows() > 0 {
             blocks.push(self.duplicates.finish());
@@ -196,3 +203,7 @@ fn header<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
     let (_, value) = record.headers.iter().find(|(key, _)| key == name)?;
     std::str::from_utf8(value).ok()
 }
+
+#[cfg(test)]
+#[path = "sink_tests.rs"]
+mod tests;

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use audit_event::control::TrailRecord;
 use audit_event::{NextOffset, Offset};
+use clickhouse_io::restore::StoredRecord;
 use clickhouse_io::tables::TableFault;
 use clickhouse_io::{EngineError, ErrorKind};
 use kafka_io::group::{Assignment, CommitError};
 use pipeline_core::assignment::{self, Commit, Facts, Refusal, Start};
 use pipeline_core::batch::{OpenBatch, OutOfOrder};
 use pipeline_core::batch_run::{BatchFault, BatchRun};
-use pipeline_core::dedupe::{BodyHasher, Candidate, Window};
+use pipeline_core::dedupe::{RecordHasher, Restoring, Window, WindowTooLong};
 use thiserror::Error;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -20,12 +21,14 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::driver::{DriveError, Driver};
 use crate::gather::{Gathered, Gatherer, Next};
+use crate::health::Health;
 use crate::metrics::ProcessorMetrics;
-use crate::pace::Jitter;
+use crate::pace::{Jitter, heavy};
 use crate::pipeline::{JudgedBatch, Pipeline};
 use crate::ports::{DeadLetterTopic, Engine};
 use crate::sink::{BlockError, Place};
-use crate::stages::dedupe::BodyError;
+use crate::stages::dedupe::DedupeError;
+use crate::stages::enrich::Enricher;
 use crate::stages::schemas::Schemas;
 
 /// What all workers share.
@@ -35,9 +38,13 @@ pub struct Shared {
     pub engine: Arc<dyn Engine>,
     pub schemas: Arc<Schemas>,
     pub dead_letters: Arc<dyn DeadLetterTopic>,
-    pub hasher: BodyHasher,
+    pub hasher: RecordHasher,
     pub jitter: Arc<Jitter>,
+    pub enricher: Arc<Enricher>,
+    pub health: Health,
     pub metrics: ProcessorMetrics,
+    #[cfg(test)]
+    pub without: Option<crate::simulation::Safeguard>,
 }
 
 /// Why a worker ended before its partition went away.
@@ -60,7 +67,9 @@ pub enum WorkerError {
     #[error(transparent)]
     Order(#[from] OutOfOrder),
     #[error(transparent)]
-    Body(#[from] BodyError),
+    Dedupe(#[from] DedupeError),
+    #[error(transparent)]
+    Window(#[from] WindowTooLong),
     #[error(
         "the last {count} records are all dead letters ({reason}): something else than the records is wrong; mend it, or raise dead_letters.max_in_a_row"
     )]
@@ -81,7 +90,16 @@ impl From<DriveError> for WorkerError {
 /// Works on a partition until it goes away. Dropping the future abandons it at any point without harm.
 pub async fn work(shared: Arc<Shared>, assignment: Assignment) -> Result<(), WorkerError> {
     let Assignment {
-        partition, records, commits, drain, committed, log_start, high_watermark, lease, ..
+        partition,
+        records,
+        commits,
+        drain,
+        committed,
+        log_start,
+        high_watermark,
+        vitals,
+        lease,
+        ..
     } = assignment;
     let _held_to_the_end = lease;
     let driver = Driver {
@@ -90,22 +108,30 @@ pub async fn work(shared: Arc<Shared>, assignment: Assignment) -> Result<(), Wor
         dead_letters: shared.dead_letters.clone(),
         settings: shared.config.insert.clone(),
         jitter: shared.jitter.clone(),
+        enricher: shared.enricher.clone(),
+        health: shared.health.clone(),
+        vitals: vitals.clone(),
         metrics: shared.metrics.clone(),
+        #[cfg(test)]
+        without: shared.without,
     };
     let trail = shared.trail.trail_id;
-    let (last_batch, has_rows) = driver.retrying(|| shared.engine.last_batch(trail, partition)).await?;
+    let stored = driver.retrying(|| shared.engine.stored_end(trail, partition)).await?;
     let commit = committed.map(|c| Commit { offset: c.offset, metadata: c.metadata });
-    let facts = Facts { partition, commit, last_batch, has_rows, log_start, high_watermark };
+    let facts = Facts { partition, commit, stored, log_start, high_watermark };
     let start = assignment::decide(&shared.trail, &facts)?;
     let window = restore_window(&shared, &driver, partition, start.from()).await?;
+    // a restart does not forget them, or a topic full of bad records would be emptied restart by restart
+    let dead_letters_in_a_row =
+        driver.retrying(|| shared.engine.trailing_dead_letters(trail, partition)).await?;
     shared.metrics.progress.window(partition, &window);
     tracing::info!(%partition, ?start, window_records = window.len(), "partition begins");
     let pipeline =
         Pipeline { trail, partition, schemas: shared.schemas.clone(), hasher: shared.hasher, window };
     let mut worker = Worker {
-        gatherer: Gatherer::new(records),
+        gatherer: Gatherer::new(records, vitals),
         tables_checked_at: Instant::now(),
-        dead_letters_in_a_row: 0,
+        dead_letters_in_a_row,
         shared,
         driver,
         pipeline,
@@ -114,28 +140,29 @@ pub async fn work(shared: Arc<Shared>, assignment: Assignment) -> Result<(), Wor
     worker.run(start).await
 }
 
+/// Rebuilds the dedupe window of a partition that goes on at `before`.
 async fn restore_window(
     shared: &Shared,
     driver: &Driver,
     partition: audit_event::PartitionId,
     before: Offset,
-) -> Result<Window, EngineError> {
+) -> Result<Window, WorkerError> {
     let rules = shared.trail.dedupe;
     let restore = || async {
-        let mut window = Window::new(rules);
-        let mut take = |stored: clickhouse_io::restore::StoredRecord| {
-            let record = Candidate {
-                offset: stored.offset,
-                received_at: stored.received_at,
-                tenant_id: &stored.tenant_id,
-                event_id: stored.event_id,
-            };
-            window.restore(record, stored.first);
+        let mut restoring = match Restoring::begin(rules, before) {
+            Ok(restoring) => restoring,
+            Err(too_long) => return Ok(Err(too_long)),
+        };
+        let mut take = |stored: StoredRecord<'_>| {
+            driver.vitals.sign();
+            let key = shared.hasher.key(stored.tenant_id, stored.event_id);
+            restoring.take(stored.offset, stored.received_at, key, stored.first);
         };
         shared.engine.restore_window(shared.trail.trail_id, partition, before, rules, &mut take).await?;
-        Ok(window)
+        Ok(Ok(restoring))
     };
-    driver.retrying(restore).await
+    let restoring = driver.retrying(restore).await??;
+    Ok(heavy(|| restoring.finish()))
 }
 
 struct Worker {
@@ -151,6 +178,8 @@ struct Worker {
 /// What Kafka holds about the last batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LastCommit {
+    /// Found at the assignment, as it was left by somebody else.
+    Found,
     Plain,
     /// The batch is closed here; its announcement still stands in Kafka.
     Announcement,
@@ -159,7 +188,7 @@ enum LastCommit {
 impl Worker {
     async fn run(&mut self, start: Start) -> Result<(), WorkerError> {
         let mut next = NextOffset(start.from().0);
-        let mut last_commit = LastCommit::Plain;
+        let mut last_commit = LastCommit::Found;
         if let Start::Replay { from, announced } = start {
             match self.replay(from, &announced).await? {
                 Some(to) => (next, last_commit) = (to, LastCommit::Announcement),
@@ -170,7 +199,7 @@ impl Worker {
             match self.gather(next, last_commit).await? {
                 Next::Batch(gathered) => {
                     self.check_tables().await?;
-                    next = self.process(gathered).await?;
+                    next = self.process(gathered, last_commit).await?;
                     last_commit = LastCommit::Announcement;
                 }
                 Next::Idle => {
@@ -195,10 +224,17 @@ impl Worker {
         self.gatherer.fill(open, &batch.limits(), &self.shared.schemas, None, idle, &self.drain).await
     }
 
-    async fn process(&mut self, gathered: Gathered) -> Result<NextOffset, WorkerError> {
+    async fn process(
+        &mut self,
+        gathered: Gathered,
+        last_commit: LastCommit,
+    ) -> Result<NextOffset, WorkerError> {
         let batch = self.judge(gathered).await?;
         self.break_circuit(&batch)?;
-        let run = BatchRun::fresh(batch.expected());
+        let run = match last_commit {
+            LastCommit::Found => BatchRun::first_of_assignment(batch.expected()),
+            LastCommit::Plain | LastCommit::Announcement => BatchRun::fresh(batch.expected()),
+        };
         self.close(&batch, run).await
     }
 
@@ -231,6 +267,8 @@ impl Worker {
             partition: self.pipeline.partition,
         };
         let next = self.driver.drive(batch, run, place).await?;
+        let bytes = batch.records.iter().map(|(record, _)| record.weight()).sum();
+        self.driver.vitals.let_go(batch.records.len(), bytes);
         self.shared.metrics.progress.window(self.pipeline.partition, &self.pipeline.window);
         Ok(next)
     }

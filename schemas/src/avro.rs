@@ -8,7 +8,8 @@ use apache_avro::writer::datum::GenericDatumWriter;
 use audit_event::{AuditEvent, SchemaId};
 use thiserror::Error;
 
-use crate::wire;
+use crate::skipping::Around;
+use crate::{schema_bounds, wire};
 
 /// The Avro schema of version 1, as it is registered.
 pub const SCHEMA_TEXT: &str = include_str!("../avro/audit_event.v1.avsc");
@@ -51,6 +52,15 @@ pub fn own_schema() -> &'static Schema {
 /// A schema that some producer wrote with, ready to decode.
 pub struct WriterSchema {
     reader: GenericDatumReader<'static>,
+    origin: Origin,
+}
+
+/// Whose schema it is.
+#[derive(Clone, Copy)]
+enum Origin {
+    ThisBuild,
+    /// It may have fields that this build does not know.
+    Foreign,
 }
 
 impl std::fmt::Debug for WriterSchema {
@@ -63,28 +73,36 @@ impl WriterSchema {
     /// Parses a schema from the registry. It stays in memory for the life of the process (schemas are immutable, and
     /// a caller caches them by id), which is why callers bound how many they take.
     pub fn parse(text: &str) -> Result<Self, CodecError> {
+        if text == SCHEMA_TEXT {
+            return Ok(Self::own());
+        }
         LazyLock::force(&OWN_SCHEMA);
         let schema = Schema::parse_str(text).map_err(|e| CodecError::Schema(e.to_string()))?;
-        Self::of(Box::leak(Box::new(schema)))
+        schema_bounds::check(&schema).map_err(|e| CodecError::Schema(e.to_string()))?;
+        Self::of(Box::leak(Box::new(schema)), Origin::Foreign)
     }
 
-    fn of(schema: &'static Schema) -> Result<Self, CodecError> {
+    fn of(schema: &'static Schema, origin: Origin) -> Result<Self, CodecError> {
         let reader = GenericDatumReader::builder(schema)
             .human_readable(false)
             .build()
             .map_err(|e| CodecError::Schema(e.to_string()))?;
-        Ok(Self { reader })
+        Ok(Self { reader, origin })
     }
 
     /// The schema of this build.
     pub fn own() -> Self {
-        Self::of(&OWN_SCHEMA).expect("the built-in schema resolves")
+        Self::of(&OWN_SCHEMA, Origin::ThisBuild).expect("the built-in schema resolves")
     }
 
     /// Decodes a datum. All of its bytes must belong to it.
     pub fn decode(&self, datum: &[u8]) -> Result<AuditEvent, CodecError> {
         let mut rest = datum;
-        let event = self.reader.read_deser(&mut rest).map_err(|e| CodecError::Decode(e.to_string()))?;
+        let decoded = match self.origin {
+            Origin::ThisBuild => self.reader.read_deser(&mut rest),
+            Origin::Foreign => self.reader.read_deser(&mut rest).map(|Around(event)| event),
+        };
+        let event = decoded.map_err(|e| CodecError::Decode(e.to_string()))?;
         if rest.is_empty() { Ok(event) } else { Err(CodecError::TrailingBytes { bytes: rest.len() }) }
     }
 }

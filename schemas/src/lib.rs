@@ -6,6 +6,8 @@ pub mod avro;
 pub mod catalogue;
 pub mod columns;
 pub mod migrations;
+pub mod schema_bounds;
+mod skipping;
 pub mod table;
 pub mod wire;
 

@@ -38,6 +38,8 @@ pub const ALL: &[Migration] = migrations![
     8 "0008_events_request",
     9 "0009_dead_letters_request",
     10 "0010_audit_events",
+    11 "0011_events_enrichment",
+    12 "0012_audit_events",
 ];
 
 #[cfg(test)]

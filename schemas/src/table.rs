@@ -84,6 +84,18 @@ table!(EVENTS, "events", {
     "flags": "Array(LowCardinality(String))",
     "traceparent": "String",
     "correlation_id": "String",
+    "geo_country_iso_code": "LowCardinality(String)",
+    "geo_region_name": "LowCardinality(String)",
+    "geo_city_name": "LowCardinality(String)",
+    "geo_latitude": "Nullable(Float32)",
+    "geo_longitude": "Nullable(Float32)",
+    "geo_as_number": "UInt32",
+    "geo_as_organization_name": "LowCardinality(String)",
+    "user_agent_name": "LowCardinality(String)",
+    "user_agent_version": "LowCardinality(String)",
+    "user_agent_os_name": "LowCardinality(String)",
+    "user_agent_os_version": "LowCardinality(String)",
+    "user_agent_device_name": "LowCardinality(String)",
 });
 
 table!(DUPLICATES, "duplicates", {

@@ -104,9 +104,9 @@ async fn refuse_lost_commits(
 ) -> anyhow::Result<()> {
     for (index, _) in commits.iter().enumerate().filter(|(_, commit)| commit.is_none()) {
         let partition = PartitionId(index as i32);
-        let (last_batch, has_rows) = engine.last_batch(trail.trail_id, partition).await?;
+        let stored = engine.stored_end(trail.trail_id, partition).await?;
         ensure!(
-            last_batch.is_none() && !has_rows,
+            stored.is_empty(),
             "group {group} has no commit for partition {partition}, and clickhouse has rows of it; give the processors' group \
              by --group, or see `sealtrail doctor`"
         );

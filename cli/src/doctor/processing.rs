@@ -46,7 +46,7 @@ pub async fn gather(
     for _ in 0..READINGS {
         let mut last = Vec::with_capacity(count);
         for partition in 0..count {
-            let read = engine.last_batch(trail.trail_id, PartitionId(partition as i32)).await;
+            let read = engine.stored_end(trail.trail_id, PartitionId(partition as i32)).await;
             last.push(read.map_err(why)?);
         }
         let after = ask().await.map_err(why)?;
@@ -57,8 +57,7 @@ pub async fn gather(
                 *position = Some(Facts {
                     partition: PartitionId(n as i32),
                     commit: after[n].clone().map(|c| Commit { offset: c.offset, metadata: c.metadata }),
-                    last_batch: last[n].0,
-                    has_rows: last[n].1,
+                    stored: last[n],
                     log_start: Offset(watermarks[n].0),
                     high_watermark: NextOffset(watermarks[n].1),
                 });
@@ -175,7 +174,7 @@ fn judge_record_times(newest_ms: i64, now_ms: i64) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use pipeline_core::assignment::LastBatch;
+    use pipeline_core::assignment::{LastBatch, StoredEnd};
 
     use super::*;
     use crate::doctor::finding::State;
@@ -185,8 +184,10 @@ mod tests {
         Some(Facts {
             partition: PartitionId(partition),
             commit: Some(Commit { offset: NextOffset(commit), metadata: String::new() }),
-            last_batch: Some(LastBatch { from: Offset(0), to: NextOffset(last_to) }),
-            has_rows: true,
+            stored: StoredEnd {
+                last_batch: Some(LastBatch { from: Offset(0), to: NextOffset(last_to) }),
+                highest_row: None,
+            },
             log_start: Offset(0),
             high_watermark: NextOffset(100),
         })

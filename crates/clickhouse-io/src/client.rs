@@ -1,4 +1,4 @@
-//! The connection, its errors, and the server's own clock.
+//! The connection, and the server's own clock.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use schemas::table;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub(crate) use crate::errors::EngineError;
 use crate::http;
 use crate::sql::Sql;
 
@@ -59,89 +60,6 @@ pub enum SettingsError {
     Trust(#[from] TrustError),
     #[error("clickhouse.url holds a password; put it into clickhouse.user and clickhouse.password")]
     PasswordInUrl,
-}
-
-/// What to do about an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// The server is away, busy or slow: try again.
-    Retry,
-    /// No retry helps until a person has changed something.
-    Stop,
-}
-
-/// An error of ClickHouse or on the way to it.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("clickhouse: {action}: {cause}")]
-pub struct EngineError {
-    pub action: &'static str,
-    pub cause: String,
-    pub kind: ErrorKind,
-    /// ClickHouse's error code, where it answered with one.
-    pub code: Option<u32>,
-}
-
-/// Error codes that no retry mends. Source: ClickHouse, src/Common/ErrorCodes.cpp. Everything else is tried again:
-/// too many parts (252), memory limit (241), timeouts (159, 160, 209), read-only (164, 242), unknown insert status (319).
-const STOP_CODES: &[(u32, &str)] = &[
-    (10, "NOT_FOUND_COLUMN_IN_BLOCK"),
-    (16, "NO_SUCH_COLUMN_IN_TABLE"),
-    (36, "BAD_ARGUMENTS"),
-    (44, "ILLEGAL_COLUMN"),
-    (47, "UNKNOWN_IDENTIFIER"),
-    (53, "TYPE_MISMATCH"),
-    (60, "UNKNOWN_TABLE"),
-    (62, "SYNTAX_ERROR"),
-    (81, "UNKNOWN_DATABASE"),
-    (115, "UNKNOWN_SETTING"),
-    (192, "UNKNOWN_USER"),
-    (193, "WRONG_PASSWORD"),
-    (194, "REQUIRED_PASSWORD"),
-    (349, "CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN"),
-    (497, "ACCESS_DENIED"),
-    (516, "AUTHENTICATION_FAILED"),
-];
-
-impl EngineError {
-    pub(crate) fn from_client(action: &'static str, error: &clickhouse::error::Error) -> Self {
-        let cause = with_causes(error);
-        let code = code_in(&cause);
-        // an answer of another shape than the one asked for stays so, however often it is asked for
-        let is_other_shape = matches!(error, clickhouse::error::Error::SchemaMismatch(_));
-        let stops =
-            is_other_shape || code.is_some_and(|code| STOP_CODES.iter().any(|(stop, _)| *stop == code));
-        let kind = if stops { ErrorKind::Stop } else { ErrorKind::Retry };
-        Self { action, cause, kind, code }
-    }
-
-    pub(crate) fn timeout(action: &'static str, after: Duration) -> Self {
-        let cause = format!("no answer within {} ms", after.as_millis());
-        Self { action, cause, kind: ErrorKind::Retry, code: None }
-    }
-
-    pub(crate) fn stop(action: &'static str, cause: impl Into<String>) -> Self {
-        Self { action, cause: cause.into(), kind: ErrorKind::Stop, code: None }
-    }
-}
-
-/// The client's text ends at "client error (Connect)", before the word that matters.
-fn with_causes(error: &clickhouse::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
-/// Reads the number out of "Code: 60. DB::Exception: …".
-fn code_in(text: &str) -> Option<u32> {
-    let (_, rest) = text.split_once("Code: ")?;
-    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// A client of one ClickHouse server.
@@ -304,16 +222,5 @@ mod tests {
         for url in ["http://ada:pw@h:8123", "http://h:8123/?password=pw"] {
             assert!(matches!(ClickHouse::new(&config(url)), Err(SettingsError::PasswordInUrl)), "{url}");
         }
-    }
-
-    #[test]
-    fn codes_decide_between_retry_and_stop() {
-        let classify = |text: &str| {
-            EngineError::from_client("test", &clickhouse::error::Error::BadResponse(text.to_owned()))
-        };
-        let wrong_password = classify("Code: 516. DB::Exception: Authentication failed");
-        assert_eq!((wrong_password.kind, wrong_password.code), (ErrorKind::Stop, Some(516)));
-        assert_eq!(classify("Code: 252. DB::Exception: Too many parts").kind, ErrorKind::Retry);
-        assert_eq!(classify("connection refused").kind, ErrorKind::Retry);
     }
 }

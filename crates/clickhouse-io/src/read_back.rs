@@ -1,7 +1,7 @@
 //! The read-back: which offsets of a range are in the tables. It is the proof; tokens are only the fast path.
 
-use audit_event::{Offset, PartitionId, TrailId};
-use pipeline_core::assignment::LastBatch;
+use audit_event::{NextOffset, Offset, PartitionId, TrailId};
+use pipeline_core::assignment::{LastBatch, StoredEnd};
 use pipeline_core::batch::Range;
 use pipeline_core::batch_run::{Found, RecordTable};
 
@@ -62,32 +62,46 @@ impl ClickHouse {
         self.fetch_one("read back the account", range_params(sql, trail, partition, range)).await
     }
 
-    /// The last row of `event_batches`, and whether any record of the partition is there at all.
-    pub async fn last_batch(
-        &self,
-        trail: TrailId,
-        partition: PartitionId,
-    ) -> Result<(Option<LastBatch>, bool), EngineError> {
+    /// How far the tables reach in the partition.
+    pub async fn stored_end(&self, trail: TrailId, partition: PartitionId) -> Result<StoredEnd, EngineError> {
         let params = |sql: Sql| sql.param("trail", trail.to_string()).param("partition", partition.0);
         let last = Sql::new(
             "SELECT from_offset, to_offset FROM event_batches WHERE trail_id = {trail:UUID} \
              AND kafka_partition = {partition:Int32} ORDER BY to_offset DESC LIMIT 1",
         );
         let rows: Vec<(i64, i64)> = self.fetch_all("read the last batch", params(last)).await?;
-        let last = rows
-            .first()
-            .map(|(from, to)| LastBatch { from: Offset(*from), to: audit_event::NextOffset(*to) });
-        if last.is_some() {
-            return Ok((last, true));
-        }
-        let any = Sql::new(TABLES.map(|table| {
+        let last_batch =
+            rows.first().map(|(from, to)| LastBatch { from: Offset(*from), to: NextOffset(*to) });
+        let above = TABLES.map(|table| {
             format!(
-                "SELECT 1 FROM `{}` WHERE trail_id = {{trail:UUID}} AND kafka_partition = {{partition:Int32}} LIMIT 1",
+                "SELECT kafka_offset FROM `{}` WHERE trail_id = {{trail:UUID}} AND kafka_partition = {{partition:Int32}} \
+                 AND kafka_offset >= {{least:Int64}}",
                 table.as_str()
             )
-        }).join(" UNION ALL "));
-        let rows: Vec<u8> = self.fetch_all("look for rows of the partition", params(any)).await?;
-        Ok((None, !rows.is_empty()))
+        });
+        let highest = Sql::new(format!(
+            "SELECT max(kafka_offset) FROM ({}) HAVING count() > 0",
+            above.join(" UNION ALL ")
+        ))
+        .param("least", last_batch.map_or(0, |batch| batch.to.0));
+        let rows: Vec<i64> = self.fetch_all("look for rows above the last batch", params(highest)).await?;
+        Ok(StoredEnd { last_batch, highest_row: rows.first().copied().map(Offset) })
+    }
+
+    /// Dead letters of the partition that nothing good came behind, as far as whole batches tell.
+    pub async fn trailing_dead_letters(
+        &self,
+        trail: TrailId,
+        partition: PartitionId,
+    ) -> Result<u64, EngineError> {
+        let sql = Sql::new(
+            "SELECT sum(dead_letters) FROM event_batches WHERE trail_id = {trail:UUID} AND kafka_partition = {partition:Int32} \
+             AND to_offset > (SELECT max(to_offset) FROM event_batches WHERE trail_id = {trail:UUID} \
+                 AND kafka_partition = {partition:Int32} AND rows + duplicates > 0)",
+        )
+        .param("trail", trail.to_string())
+        .param("partition", partition.0);
+        self.fetch_one("count the last dead letters", sql).await
     }
 }
 

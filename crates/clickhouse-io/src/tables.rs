@@ -9,8 +9,8 @@ use thiserror::Error;
 use crate::client::{ClickHouse, EngineError};
 use crate::sql::Sql;
 
-/// The fewest inserts that a table must remember tokens of.
-pub const MIN_DEDUPLICATION_WINDOW: u64 = 1_000;
+/// The fewest blocks that a table must remember tokens of, as the migrations set it.
+pub const MIN_DEDUPLICATION_WINDOW: u64 = 10_000;
 
 #[derive(Debug, Error)]
 pub enum TableFault {

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use audit_event::{NextOffset, PartitionId};
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::{Offset as Position, error::RDKafkaErrorCode};
+use rdkafka::{Offset as Position, TopicPartitionList};
 
 use crate::KafkaError;
 use crate::config::KafkaConfig;
+use crate::errors::is_missing_group;
 pub use crate::group::Committed;
 
 /// Who is in the group now, as client id and host. A static member counts until its session ends, also when its
@@ -19,10 +19,7 @@ pub async fn members(config: &KafkaConfig, group: &str) -> Result<Vec<String>, K
     on_client(config, group, action, |consumer, group| {
         let groups = match consumer.fetch_group_list(Some(group), timeout()) {
             Ok(groups) => groups,
-            // newer brokers say so of a group that never was
-            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupIdNotFound) => {
-                return Ok(Vec::new());
-            }
+            Err(error) if is_missing_group(&error) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
         let members = groups.groups().iter().filter(|found| found.name() == group).flat_map(|found| {

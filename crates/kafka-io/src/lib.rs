@@ -3,6 +3,7 @@
 pub mod commits;
 pub mod config;
 pub mod control;
+pub mod errors;
 pub mod group;
 pub mod producer;
 mod reach;
@@ -10,6 +11,7 @@ pub mod registry;
 pub mod security;
 pub mod topic_check;
 pub mod topics;
+pub mod unread;
 
 pub use config::KafkaConfig;
 
@@ -37,8 +39,8 @@ impl KafkaError {
     }
 }
 
-/// The headers that the gateway puts on a record: what differs when a producer retries, so that it stays out of the
-/// datum.
+/// The headers that the gateway, and a replay, put on a record: what differs when it is sent again, so that it stays out
+/// of the datum.
 pub mod headers {
     /// How the record came in; absent at the direct door.
     pub const DOOR: &str = "sealtrail-door";
@@ -50,4 +52,8 @@ pub mod headers {
     /// W3C Trace Context, as OpenTelemetry's Kafka instrumentation names it; any producer may set both.
     pub const TRACEPARENT: &str = "traceparent";
     pub const TRACESTATE: &str = "tracestate";
+    /// On a copy of a dead letter: `trail:partition:offset` of the letter.
+    pub const REPLAY_OF: &str = "sealtrail-replay-of";
+    /// On a copy of a dead letter: which replay wrote it, a UUID.
+    pub const REPLAY_ID: &str = "sealtrail-replay-id";
 }

@@ -1,11 +1,11 @@
 //! The idempotent producer: records of the trail, and dead letters. Every answer is a broker's answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use audit_event::{Offset, PartitionId, RecordTime};
-use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _};
 use schemars::JsonSchema;
@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::KafkaError;
 use crate::config::KafkaConfig;
+use crate::errors::{Meaning, Operation};
 
 /// The bounds of a producer.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -103,6 +104,8 @@ pub struct RecordProducer {
     config: KafkaConfig,
     settings: ProducerConfig,
     client: ArcSwap<FutureProducer>,
+    /// Held while a client is replaced: each failed record asks for it, and one new client is enough.
+    replacing: Mutex<()>,
 }
 
 /// A record on its way.
@@ -113,7 +116,12 @@ pub struct Pending {
 impl RecordProducer {
     pub fn new(config: &KafkaConfig, settings: &ProducerConfig) -> Result<Self, KafkaError> {
         let client = make_client(config, settings)?;
-        Ok(Self { config: config.clone(), settings: settings.clone(), client: ArcSwap::from_pointee(client) })
+        Ok(Self {
+            config: config.clone(),
+            settings: settings.clone(),
+            client: ArcSwap::from_pointee(client),
+            replacing: Mutex::new(()),
+        })
     }
 
     /// Hands a record to the client's queue; never waits.
@@ -166,24 +174,31 @@ impl RecordProducer {
         if self.client.load().client().fatal_error().is_some() {
             self.replace_client();
         }
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::QueueFull) => ProduceError::QueueFull,
-            Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize) => {
-                ProduceError::TooLarge
+        match Meaning::of_error(Operation::Produce, error) {
+            Meaning::Full => ProduceError::QueueFull,
+            Meaning::TooLarge => ProduceError::TooLarge,
+            Meaning::Mend(mend) => ProduceError::Unconfirmed(format!("{error}; {mend}")),
+            Meaning::Retry | Meaning::NewClient | Meaning::RecordsGone | Meaning::Never => {
+                ProduceError::Unconfirmed(error.to_string())
             }
-            _ => ProduceError::Unconfirmed(error.to_string()),
         }
     }
 
-    /// An idempotent client with a fatal error never works again; a new one does.
+    /// An idempotent client with a fatal error never works again; a new one does. Records that the old one still holds
+    /// are answered as unconfirmed.
     fn replace_client(&self) {
+        let _one_at_a_time = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((code, reason)) = self.client.load().client().fatal_error() else {
+            // somebody else has replaced it
+            return;
+        };
         match make_client(&self.config, &self.settings) {
             Ok(client) => {
-                tracing::error!("the kafka producer had a fatal error and was replaced");
+                tracing::error!(%code, reason, "the kafka producer had a fatal error and was replaced");
                 self.client.store(Arc::new(client));
             }
             Err(error) => {
-                tracing::error!(%error, "the kafka producer had a fatal error and cannot be replaced")
+                tracing::error!(%error, %code, reason, "the kafka producer had a fatal error and cannot be replaced")
             }
         }
     }
@@ -204,4 +219,45 @@ fn make_client(config: &KafkaConfig, settings: &ProducerConfig) -> Result<Future
         .set("queue.buffering.max.kbytes", settings.max_queued_kib.to_string())
         .create()
         .map_err(|e| KafkaError::of_client("create a kafka producer", &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::bindings::rd_kafka_test_fatal_error;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::RDKafkaRespErr;
+
+    use super::*;
+
+    const RECORD: NewRecord<'_> = NewRecord { topic: "t", key: Some(b"k"), value: Some(b"v"), headers: &[] };
+
+    #[allow(unsafe_code, reason = "librdkafka has no safe way to a fatal error")]
+    fn break_client(producer: &RecordProducer) {
+        let client = producer.client.load();
+        let fenced = RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
+        // SAFETY: the client lives as long as the guard, and the text is a C string that is copied
+        unsafe { rd_kafka_test_fatal_error(client.client().native_ptr(), fenced, c"a test".as_ptr()) };
+    }
+
+    /// F08.
+    #[tokio::test]
+    async fn a_fatal_error_costs_one_new_client_and_no_more_than_what_was_in_flight() {
+        let cluster = MockCluster::new(1).expect("a mock cluster");
+        cluster.create_topic("t", 1, 1).expect("a topic");
+        let kafka = KafkaConfig { brokers: cluster.bootstrap_servers(), ..KafkaConfig::default() };
+        let producer = RecordProducer::new(&kafka, &ProducerConfig::default()).expect("a producer");
+        let sent = |producer: &RecordProducer| producer.enqueue(&RECORD);
+        let pending = sent(&producer).expect("a place in the queue");
+        producer.confirm(pending).await.expect("the broker's answer");
+        break_client(&producer);
+        let broken = producer.client.load_full();
+        let refused = sent(&producer).err();
+        assert!(matches!(refused, Some(ProduceError::Unconfirmed(_))), "{refused:?}");
+        let replaced = producer.client.load_full();
+        assert!(!Arc::ptr_eq(&broken, &replaced), "the client with the fatal error is still in use");
+        producer.replace_client();
+        assert!(Arc::ptr_eq(&replaced, &producer.client.load_full()), "a good client was thrown away");
+        let pending = sent(&producer).expect("a place in the new client's queue");
+        producer.confirm(pending).await.expect("the broker's answer to the new client");
+    }
 }

@@ -10,6 +10,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use crate::KafkaError;
 use crate::config::KafkaConfig;
+use crate::errors::is_missing_topic;
 use crate::reach::{ask, asker};
 pub use crate::topic_check::{TopicFault, check_events};
 
@@ -124,7 +125,8 @@ pub async fn shape(config: &KafkaConfig, topic: &str) -> Result<Option<TopicShap
         let metadata = ask(&consumer, action, |consumer, wait| consumer.fetch_metadata(Some(&topic), wait))?;
         let found = metadata.topics().iter().find(|t| t.name() == topic);
         let partitions = match found.map(|topic| (topic.error().map(RDKafkaErrorCode::from), topic)) {
-            None | Some((Some(RDKafkaErrorCode::UnknownTopicOrPartition), _)) => &[][..],
+            None => &[][..],
+            Some((Some(code), _)) if is_missing_topic(code) => &[][..],
             // not ours to see, or without a leader just now: it is there
             Some((Some(code), _)) => return Err(KafkaError::new(action(), code)),
             Some((None, topic)) => topic.partitions(),

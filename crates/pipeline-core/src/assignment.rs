@@ -21,14 +21,28 @@ pub struct LastBatch {
     pub to: NextOffset,
 }
 
+/// How far ClickHouse's tables reach in the partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoredEnd {
+    pub last_batch: Option<LastBatch>,
+    /// The greatest offset in `events`, `duplicates` and `dead_letters` that is at or above the last batch's end; rows
+    /// there belong to a range that is in flight.
+    pub highest_row: Option<Offset>,
+}
+
+impl StoredEnd {
+    /// Nothing of the partition was ever stored.
+    pub fn is_empty(&self) -> bool {
+        self.last_batch.is_none() && self.highest_row.is_none()
+    }
+}
+
 /// All that is known when a partition is assigned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     pub partition: PartitionId,
     pub commit: Option<Commit>,
-    pub last_batch: Option<LastBatch>,
-    /// Whether any row of this trail and partition is in `events`, `duplicates` or `dead_letters`.
-    pub has_rows: bool,
+    pub stored: StoredEnd,
     pub log_start: Offset,
     pub high_watermark: NextOffset,
 }
@@ -77,6 +91,11 @@ pub enum Refusal {
     )]
     CommitAhead { commit: NextOffset, last_to: NextOffset },
     #[error(
+        "clickhouse has the row of offset {row}, and nothing at or above {end} was announced: the commit was reset, or somebody else \
+         writes; restore the commit with its metadata"
+    )]
+    RowsAbove { row: Offset, end: NextOffset },
+    #[error(
         "the log starts at {log_start}, above the commit {commit}: records were removed before they were stored; raise the topic's retention"
     )]
     LogStartAbove { commit: NextOffset, log_start: Offset },
@@ -99,8 +118,12 @@ pub fn decide(trail: &TrailRecord, facts: &Facts) -> Result<Start, Refusal> {
     };
     let announced = Announcement::from_metadata(&commit.metadata)?;
     check_announced(trail, commit, announced.as_ref())?;
-    check_last_batch(genesis, commit, announced.as_ref(), facts.last_batch)?;
-    check_log(facts, commit.offset, announced.as_ref().map_or(commit.offset, |a| a.to))?;
+    check_last_batch(genesis, commit, announced.as_ref(), facts.stored.last_batch)?;
+    let end = announced.as_ref().map_or(commit.offset, |announced| announced.to);
+    if let Some(row) = facts.stored.highest_row.filter(|row| row.0 >= end.0) {
+        return Err(Refusal::RowsAbove { row, end });
+    }
+    check_log(facts, commit.offset, end)?;
     let from = commit.offset.as_offset();
     Ok(match announced {
         Some(announced) => Start::Replay { from, announced },
@@ -109,7 +132,7 @@ pub fn decide(trail: &TrailRecord, facts: &Facts) -> Result<Start, Refusal> {
 }
 
 fn first_start(genesis: Offset, facts: &Facts) -> Result<Start, Refusal> {
-    if facts.last_batch.is_some() || facts.has_rows {
+    if !facts.stored.is_empty() {
         return Err(Refusal::CommitMissing);
     }
     let begin = NextOffset(genesis.0);

@@ -22,8 +22,10 @@ fn facts(commit: Option<(i64, String)>, last: Option<(i64, i64)>) -> Facts {
     Facts {
         partition: PartitionId(0),
         commit: commit.map(|(offset, metadata)| Commit { offset: NextOffset(offset), metadata }),
-        last_batch: last.map(|(from, to)| LastBatch { from: Offset(from), to: NextOffset(to) }),
-        has_rows: last.is_some(),
+        stored: StoredEnd {
+            last_batch: last.map(|(from, to)| LastBatch { from: Offset(from), to: NextOffset(to) }),
+            highest_row: None,
+        },
         log_start: Offset(0),
         high_watermark: NextOffset(100),
     }
@@ -47,6 +49,19 @@ fn a_plain_commit_resumes_where_the_last_batch_ended() {
 }
 
 #[test]
+fn a_row_that_nobody_announced_is_a_refusal() {
+    let with_row = |commit: (i64, String), row: i64| {
+        let mut facts = facts(Some(commit), Some((4, 10)));
+        facts.stored.highest_row = Some(Offset(row));
+        decide(&trail(), &facts)
+    };
+    assert!(matches!(with_row((10, String::new()), 10), Err(Refusal::RowsAbove { row: Offset(10), .. })));
+    let announced = announcement(20).to_metadata();
+    assert!(with_row((10, announced.clone()), 19).is_ok());
+    assert!(matches!(with_row((10, announced), 20), Err(Refusal::RowsAbove { .. })));
+}
+
+#[test]
 fn an_announced_range_is_replayed_whether_its_account_is_there_or_not() {
     for last in [Some((4, 10)), Some((10, 20))] {
         let start =
@@ -61,7 +76,8 @@ fn an_announced_range_is_replayed_whether_its_account_is_there_or_not() {
 fn every_doubt_stops() {
     let plain = String::new;
     assert!(matches!(refusal(&facts(None, Some((0, 3)))), Refusal::CommitMissing));
-    assert!(matches!(refusal(&Facts { has_rows: true, ..facts(None, None) }), Refusal::CommitMissing));
+    let row = StoredEnd { highest_row: Some(Offset(3)), ..StoredEnd::default() };
+    assert!(matches!(refusal(&Facts { stored: row, ..facts(None, None) }), Refusal::CommitMissing));
     assert!(matches!(refusal(&facts(Some((10, "?".into())), Some((0, 10)))), Refusal::Metadata(_)));
     assert!(matches!(refusal(&facts(Some((5, plain())), Some((5, 10)))), Refusal::CommitBehind { .. }));
     assert!(matches!(refusal(&facts(Some((12, plain())), Some((5, 10)))), Refusal::CommitAhead { .. }));

@@ -161,22 +161,37 @@ impl Sending {
     }
 }
 
+/// Whether answers of success alone close a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Answers,
+    ReadBack,
+}
+
 /// The life of one batch.
 #[derive(Debug, Clone)]
 pub struct BatchRun {
     expected: Expected,
+    trust: Trust,
     state: State,
 }
 
 impl BatchRun {
     /// A batch that nobody has tried.
     pub fn fresh(expected: Expected) -> Self {
-        Self { expected, state: State::ToAnnounce { attempt: Attempt::FIRST, missing: Missing::All } }
+        let state = State::ToAnnounce { attempt: Attempt::FIRST, missing: Missing::All };
+        Self { expected, trust: Trust::Answers, state }
+    }
+
+    /// The first batch after a plain commit. If that commit was put there by hand, an announcement may have been lost
+    /// with it, and a token of the same name may be remembered without its rows: success is read back, at once.
+    pub fn first_of_assignment(expected: Expected) -> Self {
+        Self { trust: Trust::ReadBack, ..Self::fresh(expected) }
     }
 
     /// A batch that was announced before this assignment: rows of it may be there, or still land until `deadline`.
     pub fn replayed(expected: Expected, attempt: Attempt, deadline: EngineSeconds) -> Self {
-        Self { expected, state: State::ToAwait { attempt, deadline } }
+        Self { expected, trust: Trust::ReadBack, state: State::ToAwait { attempt, deadline } }
     }
 
     pub fn next(&self) -> Step {
@@ -224,8 +239,10 @@ impl BatchRun {
         if let State::ToInsert(sending) = &self.state {
             let Sending { attempt, deadline, ref missing, resends } = *sending;
             self.state = match (outcome, sending.send(), missing) {
-                (InsertOutcome::Sure, Send::First, Missing::All) => State::Closed { attempt },
-                (InsertOutcome::Sure, Send::First, Missing::Only { .. }) => State::ToReadBack { attempt },
+                (InsertOutcome::Sure, Send::First, Missing::All) if self.trust == Trust::Answers => {
+                    State::Closed { attempt }
+                }
+                (InsertOutcome::Sure, Send::First, _) => State::ToReadBack { attempt },
                 // a success may mean no more than that the token was known, and an earlier send may be on its way
                 (InsertOutcome::Sure, Send::Again, _) => State::ToAwait { attempt, deadline },
                 (InsertOutcome::Unsure, ..) if resends < MAX_RESENDS => State::ToAskToken(sending.clone()),

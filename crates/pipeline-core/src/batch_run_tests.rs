@@ -266,3 +266,14 @@ impl Store {
         }
     }
 }
+
+#[test]
+fn the_first_batch_of_an_assignment_is_read_back_though_all_went_well() {
+    let mut run = BatchRun::first_of_assignment(expected());
+    run.announced(EngineSeconds(10));
+    run.inserted(InsertOutcome::Sure);
+    assert_eq!(run.next(), Step::ReadBack);
+    // a token that was remembered without its rows: nothing is there
+    run.read_back(&Found::default());
+    assert_eq!(run.next(), Step::Announce(Attempt::FIRST.next()));
+}

@@ -81,6 +81,48 @@ async fn a_rebuilt_window_knows_what_came_before() {
     tenant.rows("events", 1).await;
 }
 
+/// The rebuilt window asks ClickHouse for what it must know of earlier records: of events whose columns cannot hold
+/// them it is in the bytes, of repeats in what they repeat.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuilt_window_looks_up_bytes_and_what_repeats_repeat() {
+    let (stack, _turn) = stack().await;
+    let tenant = Tenant::create(stack, "look-up", "admin").await;
+    let with_id = |n: usize| {
+        let mut event = event(n);
+        event["event_id"] = json!(uuid::Uuid::now_v7());
+        event
+    };
+    let (first, mut raw) = (with_id(1), with_id(2));
+    raw["occurred_at"] = json!("1066-10-14T09:00:00Z");
+    tenant.send(&[first.clone(), raw.clone(), first.clone()]).await;
+    tenant.rows("events", 2).await;
+    tenant.rows("duplicates", 1).await;
+    let kept = "SELECT count() FROM events WHERE tenant_id = 'look-up' AND raw_record != ''";
+    assert_eq!(stack.sql(kept).await, "1", "the columns' times begin in 1900");
+    let mut duplicates = 1;
+    for conflicts in [2, 4] {
+        stack.signal("processor", Signal::SIGKILL);
+        let [mut other, mut other_raw] = [first.clone(), raw.clone()];
+        other["message"] = json!("another body");
+        other_raw["message"] = json!("another body");
+        tenant.send(&[other, first.clone(), raw.clone(), other_raw]).await;
+        duplicates += 2;
+        tenant.rows("duplicates", duplicates).await;
+        tenant.rows("dead_letters", conflicts).await;
+        tenant.rows("events", 2).await;
+    }
+    let first_offsets = "SELECT uniqExact(first_offset) FROM duplicates WHERE tenant_id = 'look-up'";
+    assert_eq!(stack.sql(first_offsets).await, "2");
+    let metrics = format!("{}/metrics", stack.var("SEALTRAIL_PROCESSOR_URL"));
+    let metrics = reqwest::get(metrics).await.unwrap().text().await.unwrap();
+    let count = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+        line.unwrap_or_else(|| panic!("{name} in {metrics}"))
+    };
+    assert!(count("sealtrail_processor_dedupe_look_ups_total") >= 2.0);
+    assert_eq!(count("sealtrail_processor_dedupe_collisions_total"), 0.0, "64 bits do not collide here");
+}
+
 /// A producer that sends everything again after a restart: each copy is compared with a body that the rebuilt window
 /// has to look up, many thousands in one batch.
 #[tokio::test(flavor = "multi_thread")]

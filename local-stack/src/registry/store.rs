@@ -174,7 +174,7 @@ async fn create(
     producer: &FutureProducer,
 ) -> Result<(), StoreError> {
     use RDKafkaErrorCode::{OperationTimedOut, TopicAlreadyExists, UnsupportedFeature};
-    let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(1))
+    let topic = NewTopic::new(TOPIC, 1, TopicReplication::Fixed(replicas(producer).await))
         .set("cleanup.policy", "compact")
         .set("max.message.bytes", MAX_RECORD_BYTES);
     let options =
@@ -192,6 +192,15 @@ async fn create(
         Err(KafkaError::AdminOp(OperationTimedOut | UnsupportedFeature)) => auto_create(producer).await,
         Err(error) => Err(StoreError::NotCreated(error.to_string())),
     }
+}
+
+/// On three brokers where there are so many, that the loss of one costs no schema.
+async fn replicas(producer: &FutureProducer) -> i32 {
+    let producer = producer.clone();
+    let asked =
+        tokio::task::spawn_blocking(move || producer.client().fetch_metadata(None, DESCRIBE_PATIENCE));
+    let brokers = asked.await.ok().and_then(Result::ok).map_or(1, |metadata| metadata.brokers().len());
+    if brokers >= 3 { 3 } else { 1 }
 }
 
 /// Such a broker (librdkafka's mock) may still create topics on use, and a producer's look-up is one.

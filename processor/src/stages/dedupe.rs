@@ -1,48 +1,163 @@
-//! Stage dedupe: the window of one partition, and what it must be told before it can judge.
+//! Stage dedupe: the verdicts of a partition's window, and the rows that it must be told of before it can judge.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use ::schemas::wire;
-use audit_event::{EventId, Offset, PartitionId, TenantId, TrailId};
+use audit_event::{AuditEvent, Offset, PartitionId, SchemaId, TrailId};
 use clickhouse_io::EngineError;
-use clickhouse_io::restore::StoredBody;
+use clickhouse_io::earlier::{StoredBody, StoredEvent};
 use kafka_io::group::Record;
-use pipeline_core::dedupe::{BodyHasher, Candidate, DedupeVerdict, Window};
+use pipeline_core::dedupe::{
+    Candidate, DedupeVerdict, Gone, Judging, RecordHasher, Told, ToldEvent, ToldRepeat, Wanted, Window,
+};
 use pipeline_core::verdict::{DeadLetterReason, Rejection, Verdict};
 use thiserror::Error;
 
 use super::decode::Decoded;
 use super::schemas::{Known, Schemas};
 use crate::driver::Driver;
+use crate::pace::heavy;
 
 #[derive(Debug, Error)]
-pub enum BodyError {
+pub enum DedupeError {
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error(transparent)]
+    Gone(#[from] Gone),
     #[error(
-        "the event at offset {0}, which later records repeat, cannot be read from the table events; restore it"
+        "the event at offset {offset}, which a later record may repeat, is kept as bytes that cannot be read: {cause}"
     )]
-    Gone(Offset),
+    Unreadable { offset: Offset, cause: String },
 }
 
-pub fn candidate<'a>(record: &Record, decoded: &'a Decoded) -> Candidate<'a> {
+/// A decodable record as the window sees it.
+pub fn candidate(record: &Record, event: &AuditEvent, hasher: &RecordHasher) -> Candidate {
     Candidate {
         offset: record.offset,
         received_at: record.received_at,
-        tenant_id: &decoded.event.tenant_id,
-        event_id: decoded.event.event_id,
+        key: hasher.key(event.tenant_id.as_str(), event.event_id),
+        body: hasher.body(event),
     }
 }
 
-/// Judges a decoded record against the ones before it.
-pub fn dedupe(
-    record: &Record,
-    decoded: Decoded,
-    window: &mut Window,
-    hasher: &BodyHasher,
-) -> Verdict<Decoded> {
-    let hash = hasher.hash(&decoded.event);
-    match window.judge(candidate(record, &decoded), hash) {
+/// Where a partition's earlier records can be looked up.
+pub struct EarlierRecords<'a> {
+    pub trail: TrailId,
+    pub partition: PartitionId,
+    pub driver: &'a Driver,
+    pub schemas: &'a Schemas,
+    pub hasher: RecordHasher,
+}
+
+impl EarlierRecords<'_> {
+    /// Judges the decodable records of a batch, looking up what the window does not know. Waits for a ClickHouse that
+    /// is away.
+    pub async fn judge(
+        &self,
+        window: &mut Window,
+        candidates: &[Candidate],
+    ) -> Result<Vec<DedupeVerdict>, DedupeError> {
+        let metrics = &self.driver.metrics;
+        let collisions = window.collisions();
+        let mut judging = Judging::begin(window, candidates);
+        while let Some(wanted) = heavy(|| judging.wants().cloned()) {
+            metrics.dedupe_look_ups.inc_by(wanted.len() as u64);
+            judging.tell(self.look_up(wanted).await?)?;
+        }
+        let verdicts = judging.into_verdicts();
+        metrics.dedupe_collisions.inc_by(window.collisions() - collisions);
+        Ok(verdicts)
+    }
+
+    async fn look_up(&self, wanted: Wanted) -> Result<Told, DedupeError> {
+        let Wanted { mut events, repeats } = wanted;
+        let mut told = Told::default();
+        while !events.is_empty() {
+            let found = self.driver.retrying(|| self.read_events(&events)).await?;
+            for event in &found.told {
+                events.remove(&event.offset);
+            }
+            told.events.extend(found.told);
+            match found.unread.first() {
+                // what is not there is missed by whoever asked
+                None => break,
+                Some((offset, Unread::Undecodable(cause))) => {
+                    return Err(DedupeError::Unreadable { offset: *offset, cause: cause.clone() });
+                }
+                Some((offset, Unread::Schema(id))) if !self.schemas.fetch(*id, &self.driver.vitals).await => {
+                    let cause = format!("the registry does not know schema {id}");
+                    return Err(DedupeError::Unreadable { offset: *offset, cause });
+                }
+                // known by now, read them again
+                Some((_, Unread::Schema(_))) => {}
+            }
+        }
+        if !repeats.is_empty() {
+            let read = || self.driver.engine.earlier_repeats(self.trail, self.partition, &repeats);
+            let times = self.driver.retrying(read).await?;
+            told.repeats =
+                times.into_iter().map(|(offset, received_at)| ToldRepeat { offset, received_at }).collect();
+        }
+        Ok(told)
+    }
+
+    async fn read_events(&self, wanted: &BTreeSet<Offset>) -> Result<FoundEvents, EngineError> {
+        let mut found = FoundEvents::default();
+        let mut take = |row: StoredEvent| {
+            self.driver.vitals.sign();
+            match self.told(&row) {
+                Ok(event) => found.told.push(event),
+                Err(unread) => found.unread.push((row.offset, unread)),
+            }
+        };
+        self.driver.engine.earlier_events(self.trail, self.partition, wanted, &mut take).await?;
+        Ok(found)
+    }
+
+    fn told(&self, row: &StoredEvent) -> Result<ToldEvent, Unread> {
+        let decoded;
+        let event = match &row.body {
+            StoredBody::Event(event) => event,
+            StoredBody::Raw(record) => {
+                decoded = self.decode(record)?;
+                &decoded
+            }
+        };
+        Ok(ToldEvent {
+            offset: row.offset,
+            received_at: row.received_at,
+            key: self.hasher.key(event.tenant_id.as_str(), event.event_id),
+            body: self.hasher.body(event),
+        })
+    }
+
+    fn decode(&self, record: &[u8]) -> Result<AuditEvent, Unread> {
+        let undecodable = |cause: String| Unread::Undecodable(cause);
+        let (id, datum) = wire::split(record).map_err(|error| undecodable(error.to_string()))?;
+        match self.schemas.get(id) {
+            None => Err(Unread::Schema(id)),
+            Some(Known::Schema(schema)) => schema.decode(datum).map_err(|e| undecodable(e.to_string())),
+            Some(Known::Unusable(cause)) => Err(undecodable(cause.to_string())),
+        }
+    }
+}
+
+/// What became of the rows that were read.
+#[derive(Default)]
+struct FoundEvents {
+    told: Vec<ToldEvent>,
+    unread: Vec<(Offset, Unread)>,
+}
+
+enum Unread {
+    /// The schema must be fetched first; the record is not kept meanwhile.
+    Schema(SchemaId),
+    Undecodable(String),
+}
+
+/// The verdict on a decodable record.
+pub fn verdict(decoded: Decoded, dedupe: DedupeVerdict) -> Verdict<Decoded> {
+    match dedupe {
         DedupeVerdict::First => Verdict::Event(decoded),
         DedupeVerdict::Duplicate { first } => Verdict::Duplicate { event: decoded, first },
         DedupeVerdict::Conflict { with } => Verdict::DeadLetter(Rejection::new(
@@ -52,60 +167,6 @@ pub fn dedupe(
     }
 }
 
-/// Bodies that a rebuilt window has to learn: where they are, and for which id.
-pub type WantedBodies = BTreeMap<Offset, (TenantId, EventId)>;
-
-/// What the window doesn't know and a decoded record needs.
-pub fn wanted_bodies(window: &Window, record: &Record, decoded: &Decoded, wanted: &mut WantedBodies) {
-    for first in window.unknown_bodies(candidate(record, decoded)) {
-        wanted.insert(first, (decoded.event.tenant_id.clone(), decoded.event.event_id));
-    }
-}
-
-/// Offsets asked for in one query. They travel as one parameter, and ClickHouse takes 128 KiB of it.
-const BODIES_AT_ONCE: usize = 5_000;
-
-/// Reads the wanted bodies from ClickHouse and teaches them to the window. Waits for a ClickHouse that is away.
-pub async fn learn(
-    wanted: WantedBodies,
-    window: &mut Window,
-    hasher: &BodyHasher,
-    driver: &Driver,
-    schemas: &Schemas,
-    (trail, partition): (TrailId, PartitionId),
-) -> Result<(), BodyError> {
-    let offsets: Vec<_> = wanted.keys().copied().collect();
-    let mut bodies = BTreeMap::new();
-    for chunk in offsets.chunks(BODIES_AT_ONCE) {
-        let read = || driver.engine.stored_bodies(trail, partition, chunk.to_vec());
-        bodies.extend(driver.retrying(read).await?);
-    }
-    for (first, (tenant_id, event_id)) in wanted {
-        let body = bodies.remove(&first).ok_or(BodyError::Gone(first))?;
-        let event = match body {
-            StoredBody::Event(event) => *event,
-            StoredBody::Raw { record, .. } => {
-                decode_raw(&record, schemas).await.ok_or(BodyError::Gone(first))?
-            }
-        };
-        let any_place = Candidate {
-            offset: first,
-            received_at: audit_event::RecordTime(0),
-            tenant_id: &tenant_id,
-            event_id,
-        };
-        window.learn(any_place, first, hasher.hash(&event));
-    }
-    Ok(())
-}
-
-async fn decode_raw(record: &[u8], schemas: &Schemas) -> Option<audit_event::AuditEvent> {
-    let (id, datum) = wire::split(record).ok()?;
-    if !schemas.fetch(id).await {
-        return None;
-    }
-    match schemas.get(id)? {
-        Known::Schema(schema) => schema.decode(datum).ok(),
-        Known::Unusable(_) => None,
-    }
-}
+#[cfg(test)]
+#[path = "dedupe_speed.rs"]
+mod speed;

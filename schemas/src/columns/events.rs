@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow_array::ArrayRef;
 use arrow_array::builder::{
     FixedSizeBinaryBuilder, Int64Builder, ListBuilder, MapBuilder, MapFieldNames, StringBuilder,
     TimestampMicrosecondBuilder, UInt8Builder, UInt32Builder,
@@ -9,9 +10,10 @@ use arrow_array::builder::{
 use arrow_schema::ArrowError;
 use audit_event::{AuditEvent, SchemaId, Timestamp, TrailId};
 
+use super::enrichment::{GeoBuilders, UserAgentBuilders};
 use super::{
-    Block, Dictionary, Position, PositionColumns, RequestBuilders, RequestColumns, TextList, block,
-    push_list, push_text, push_uuid, uuid_column,
+    Block, Dictionary, GeoColumns, Position, PositionColumns, RequestBuilders, RequestColumns, TextList,
+    UserAgentColumns, block, push_list, push_text, push_uuid, uuid_column,
 };
 use crate::avro::CODEC_VERSION;
 use crate::table::EVENTS;
@@ -28,6 +30,8 @@ pub struct EventRow<'a> {
     pub raw_record: &'a [u8],
     pub flags: &'a [&'static str],
     pub request: RequestColumns<'a>,
+    pub geo: GeoColumns<'a>,
+    pub user_agent: UserAgentColumns<'a>,
 }
 
 /// `DateTime64(6)` holds 1900-01-01 up to the end of 2299; an event outside is shown at the edge.
@@ -85,6 +89,8 @@ pub struct EventsColumns {
     raw_record: arrow_array::builder::BinaryBuilder,
     flags: ListBuilder<Dictionary>,
     request: RequestBuilders,
+    geo: GeoBuilders,
+    user_agent: UserAgentBuilders,
     rows: usize,
 }
 
@@ -132,6 +138,8 @@ impl EventsColumns {
             raw_record: Default::default(),
             flags: ListBuilder::default(),
             request: RequestBuilders::default(),
+            geo: GeoBuilders::default(),
+            user_agent: UserAgentBuilders::default(),
             rows: 0,
         }
     }
@@ -154,6 +162,8 @@ impl EventsColumns {
         }
         self.flags.append(true);
         self.request.push(row.request);
+        self.geo.push(row.geo);
+        self.user_agent.push(row.user_agent);
         self.rows += 1;
     }
 
@@ -206,54 +216,54 @@ impl EventsColumns {
     pub fn finish(mut self) -> Result<Block, ArrowError> {
         let [trail, partition, offset, received_at] = self.position.finish();
         let [traceparent, correlation_id] = self.request.finish();
-        block(
-            EVENTS,
-            vec![
-                Arc::new(self.tenant_id.finish()),
-                Arc::new(self.event_id.finish()),
-                Arc::new(self.occurred_at.finish()),
-                Arc::new(self.event_type.finish()),
-                Arc::new(self.operation.finish()),
-                Arc::new(self.outcome.finish()),
-                Arc::new(self.severity.finish()),
-                Arc::new(self.actor_id.finish()),
-                Arc::new(self.actor_type.finish()),
-                Arc::new(self.actor_name.finish()),
-                Arc::new(self.actor_session_id.finish()),
-                Arc::new(self.actor_on_behalf_of.finish()),
-                Arc::new(self.target_ids.finish()),
-                Arc::new(self.target_types.finish()),
-                Arc::new(self.target_names.finish()),
-                Arc::new(self.source_ip.finish()),
-                Arc::new(self.source_user_agent.finish()),
-                Arc::new(self.source_service.finish()),
-                Arc::new(self.source_host.finish()),
-                Arc::new(self.source_request_id.finish()),
-                Arc::new(self.trace_id.finish()),
-                Arc::new(self.span_id.finish()),
-                Arc::new(self.duration_ms.finish()),
-                Arc::new(self.batch_id.finish()),
-                Arc::new(self.message.finish()),
-                Arc::new(self.change_paths.finish()),
-                Arc::new(self.change_befores.finish()),
-                Arc::new(self.change_afters.finish()),
-                Arc::new(self.attributes.finish()),
-                Arc::new(self.signature_key_id.finish()),
-                Arc::new(self.signature_algorithm.finish()),
-                Arc::new(self.signature_value.finish()),
-                trail,
-                partition,
-                offset,
-                received_at,
-                Arc::new(self.door.finish()),
-                Arc::new(self.peer_address.finish()),
-                Arc::new(self.schema_id.finish()),
-                Arc::new(self.codec_version.finish()),
-                Arc::new(self.raw_record.finish()),
-                Arc::new(self.flags.finish()),
-                traceparent,
-                correlation_id,
-            ],
-        )
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(self.tenant_id.finish()),
+            Arc::new(self.event_id.finish()),
+            Arc::new(self.occurred_at.finish()),
+            Arc::new(self.event_type.finish()),
+            Arc::new(self.operation.finish()),
+            Arc::new(self.outcome.finish()),
+            Arc::new(self.severity.finish()),
+            Arc::new(self.actor_id.finish()),
+            Arc::new(self.actor_type.finish()),
+            Arc::new(self.actor_name.finish()),
+            Arc::new(self.actor_session_id.finish()),
+            Arc::new(self.actor_on_behalf_of.finish()),
+            Arc::new(self.target_ids.finish()),
+            Arc::new(self.target_types.finish()),
+            Arc::new(self.target_names.finish()),
+            Arc::new(self.source_ip.finish()),
+            Arc::new(self.source_user_agent.finish()),
+            Arc::new(self.source_service.finish()),
+            Arc::new(self.source_host.finish()),
+            Arc::new(self.source_request_id.finish()),
+            Arc::new(self.trace_id.finish()),
+            Arc::new(self.span_id.finish()),
+            Arc::new(self.duration_ms.finish()),
+            Arc::new(self.batch_id.finish()),
+            Arc::new(self.message.finish()),
+            Arc::new(self.change_paths.finish()),
+            Arc::new(self.change_befores.finish()),
+            Arc::new(self.change_afters.finish()),
+            Arc::new(self.attributes.finish()),
+            Arc::new(self.signature_key_id.finish()),
+            Arc::new(self.signature_algorithm.finish()),
+            Arc::new(self.signature_value.finish()),
+            trail,
+            partition,
+            offset,
+            received_at,
+            Arc::new(self.door.finish()),
+            Arc::new(self.peer_address.finish()),
+            Arc::new(self.schema_id.finish()),
+            Arc::new(self.codec_version.finish()),
+            Arc::new(self.raw_record.finish()),
+            Arc::new(self.flags.finish()),
+            traceparent,
+            correlation_id,
+        ];
+        columns.extend(self.geo.finish());
+        columns.extend(self.user_agent.finish());
+        block(EVENTS, columns)
     }
 }

@@ -4,11 +4,13 @@
 
 mod dead_letters;
 mod duplicates;
+mod enrichment;
 mod event_batches;
 mod events;
 
 pub use dead_letters::{DeadLetterRow, DeadLettersColumns};
 pub use duplicates::{DuplicateRow, DuplicatesColumns};
+pub use enrichment::{GeoColumns, UserAgentColumns};
 pub use event_batches::{EventBatchRow, event_batches_block};
 pub use events::{EventRow, EventsColumns, representable};
 

@@ -9,6 +9,7 @@ use audit_event::{AssignmentGeneration, NextOffset, Offset, PartitionId};
 use tokio_util::sync::CancellationToken;
 
 use super::lane::{Flow, Lane, WAITING_CHUNKS};
+use super::watchdog::Seen;
 use super::{
     Assignment, CommitError, CommitRequest, Commits, Committed, GroupHandler, Incident, Lease, Record,
 };
@@ -100,7 +101,8 @@ impl Fence {
     /// Starts a worker for each partition that came.
     pub fn begin(&self, standings: Vec<Standing>) {
         for standing in standings {
-            let assignment = self.state().assign(standing);
+            let first = self.first_offset(&standing);
+            let assignment = self.state().assign(standing, first);
             self.handler.assigned(assignment);
         }
         self.handler.owned(&self.partitions());
@@ -141,7 +143,12 @@ impl Fence {
         if !self.state().lives(request.partition, request.generation) {
             return Err(CommitError::Fenced);
         }
-        send(request.partition, &request.committed).map_err(|error| {
+        let sent = send(request.partition, &request.committed);
+        if let Some(lane) = self.state().lanes.get(&request.partition) {
+            // it waited for the answer, however long that took
+            lane.vitals.sign();
+        }
+        sent.map_err(|error| {
             self.handler.incident(Incident::CommitFailed);
             let reason = format!("commit of partition {}: {error}", request.partition);
             self.break_off(reason.clone());
@@ -196,18 +203,32 @@ impl Fence {
     }
 }
 
+impl Fence {
+    /// How each partition stands, for the watchdog.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        let seen = |(&partition, lane): (&PartitionId, &Lane)| Seen {
+            partition,
+            generation: lane.generation,
+            position: lane.position,
+            flow: lane.flow_seen(),
+            worker: lane.worker_seen(),
+        };
+        self.state().lanes.iter().map(seen).collect()
+    }
+}
+
 impl State {
     fn lives(&self, partition: PartitionId, generation: AssignmentGeneration) -> bool {
         let lane = self.lanes.get(&partition);
         self.broken.is_none() && lane.is_some_and(|l| l.generation == generation && !l.abandon.is_cancelled())
     }
 
-    fn assign(&mut self, standing: Standing) -> Assignment {
+    fn assign(&mut self, standing: Standing, first: Offset) -> Assignment {
         let Standing { partition, committed, log_start, high_watermark } = standing;
         self.last_generation = AssignmentGeneration(self.last_generation.0 + 1);
         let generation = self.last_generation;
         let (to_worker, records) = tokio::sync::mpsc::channel(WAITING_CHUNKS);
-        let lane = Lane::new(generation, to_worker);
+        let lane = Lane::new(generation, NextOffset(first.0), to_worker);
         let assignment = Assignment {
             partition,
             generation,
@@ -218,9 +239,14 @@ impl State {
             commits: Commits { partition, generation, requests: self.requests_in.clone() },
             drain: lane.drain.clone(),
             abandon: lane.abandon.clone(),
+            vitals: lane.vitals.clone(),
             lease: Lease { _released_on_drop: lane.released.clone().drop_guard() },
         };
         self.lanes.insert(partition, lane);
         assignment
     }
 }
+
+#[cfg(test)]
+#[path = "fence_tests.rs"]
+mod tests;

@@ -8,8 +8,13 @@
 
 mod fence;
 mod lane;
+mod log_ends;
 mod rebalances;
 mod session;
+mod vitals;
+mod watchdog;
+
+use std::time::Duration;
 
 use audit_event::{AssignmentGeneration, NextOffset, Offset, PartitionId, RecordTime};
 use schemars::JsonSchema;
@@ -19,7 +24,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub use fence::{Draining, Fence, FlowChange, Standing};
+pub use lane::WAITING_BYTES;
 pub use session::run;
+pub use vitals::{InFlight, Vitals};
 
 /// The bounds and times of a group consumer.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -42,9 +49,14 @@ pub struct GroupConfig {
     /// A partition whose worker can't keep up holds the poll this long; then it is paused on its own.
     #[schemars(range(min = 1, max = 60_000))]
     pub pause_after_ms: u64,
-    /// What is fetched ahead of a partition.
+    /// What is fetched ahead, of all partitions of the process together.
     #[schemars(range(min = 1, max = 2_097_151))]
     pub prefetch_kib: u32,
+    /// A partition stands still for so long, though there are records for it and its worker would take them: then the
+    /// consumer is thrown away and a new one joins. The same if a worker with something to do shows no sign of life for
+    /// as long and the longest call that it may be waiting for.
+    #[schemars(range(min = 5_000, max = 3_600_000))]
+    pub stall_timeout_ms: u64,
 }
 
 impl Default for GroupConfig {
@@ -57,6 +69,7 @@ impl Default for GroupConfig {
             drain_timeout_ms: 20_000,
             pause_after_ms: 500,
             prefetch_kib: 16 * 1024,
+            stall_timeout_ms: 60_000,
         }
     }
 }
@@ -100,6 +113,8 @@ pub struct Assignment {
     pub drain: CancellationToken,
     /// The partition is not ours any more: stop at once.
     pub abandon: CancellationToken,
+    /// What the worker shows of itself.
+    pub vitals: Vitals,
     /// Dropped when the worker is done.
     pub lease: Lease,
 }
@@ -159,8 +174,21 @@ pub trait GroupHandler: Send + Sync + 'static {
     fn owned(&self, partitions: &[PartitionId]);
     /// Records between the committed offset and the end of the log.
     fn lag(&self, partition: PartitionId, records: i64);
+    /// How the client is; told every few seconds.
+    fn client(&self, status: ClientStatus);
+    /// The longest that a worker may wait for one answer without a sign of life.
+    fn longest_call(&self) -> Duration;
     /// Something that a person who watches the group wants counted. Must return at once.
     fn incident(&self, incident: Incident);
+}
+
+/// How the consumer's client is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientStatus {
+    /// Whether any broker can be spoken to, and if not why.
+    pub reached: Result<(), String>,
+    /// What was fetched and not polled yet.
+    pub prefetched_bytes: u64,
 }
 
 /// What happens in a group beside the flow of records.
@@ -173,6 +201,8 @@ pub enum Incident {
     CommitFailed,
     /// The consumer was thrown away; a new one joins.
     ConsumerReplaced,
+    /// The partition, or its worker, stood still; the consumer is thrown away for it.
+    Stalled(PartitionId),
 }
 
 #[derive(Debug, Error)]
@@ -183,4 +213,6 @@ pub enum GroupError {
         "the log of {topic} does not hold the committed offset any more: {cause}; records were removed before they were stored"
     )]
     OffsetOutOfRange { topic: String, cause: String },
+    #[error("{action}: {cause}; {mend}")]
+    Refused { action: String, cause: String, mend: &'static str },
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use audit_event::{AssignmentGeneration, Offset, PartitionId, RecordTime};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError as ClientError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +15,7 @@ use super::rebalances::Rebalances;
 use super::{GroupConfig, GroupError, GroupHandler, Incident, Record};
 use crate::KafkaError;
 use crate::config::KafkaConfig;
+use crate::errors::Operation;
 
 /// How long a poll waits when nothing is there; also how late a commit is sent then.
 const IDLE_POLL: Duration = Duration::from_millis(2);
@@ -39,7 +40,7 @@ pub fn run(
     let mut last_generation = AssignmentGeneration(0);
     while !stop.is_cancelled() {
         let fence = Fence::new(handler.clone(), last_generation);
-        let consumer = make_consumer(kafka, group, Rebalances::new(topic, group, fence))?;
+        let consumer = make_consumer(kafka, group, Rebalances::new(kafka, topic, group, fence))?;
         consumer.subscribe(&[topic]).map_err(|e| KafkaError::new(format!("subscribe to {topic}"), e))?;
         let end = session(&consumer, topic, group, stop)?;
         last_generation = consumer.context().fence.last_generation();
@@ -66,6 +67,8 @@ fn make_consumer(
         // where to begin is decided, never guessed
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
+        // a damaged batch is an error then, and not records with other bytes
+        .set("check.crcs", "true")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", group.session_timeout_ms.to_string())
         .set("heartbeat.interval.ms", (group.session_timeout_ms / 5).to_string())
@@ -90,6 +93,11 @@ fn session(
     let rebalances = consumer.context().clone();
     let fence = &rebalances.fence;
     loop {
+        rebalances.watch();
+        if let Some(error) = rebalances.take_stop() {
+            fence.abandon(&fence.partitions());
+            return Err(error);
+        }
         // it stays set, so that nothing begins on this consumer while it is closed
         if let Some(reason) = fence.broken() {
             fence.abandon(&fence.partitions());
@@ -101,15 +109,16 @@ fn session(
         }
         rebalances.serve_commits(consumer);
         if fence.is_held_up(group.pause_after_ms, &mut |change| apply(consumer, topic, change)) {
+            rebalances.watchdog().poll_was_held();
             std::thread::sleep(STUCK_TICK);
             continue;
         }
         match consumer.poll(Duration::ZERO) {
-            Some(polled) => take(fence, topic, polled)?,
+            Some(polled) => take(consumer, topic, polled),
             None => {
                 fence.hand_over();
                 if let Some(polled) = consumer.poll(IDLE_POLL) {
-                    take(fence, topic, polled)?;
+                    take(consumer, topic, polled);
                 }
             }
         }
@@ -134,32 +143,19 @@ fn apply(consumer: &BaseConsumer<Rebalances>, topic: &str, change: FlowChange) -
     done.is_ok()
 }
 
-fn take(
-    fence: &Fence,
-    topic: &str,
-    polled: Result<BorrowedMessage<'_>, ClientError>,
-) -> Result<(), GroupError> {
+fn take(consumer: &BaseConsumer<Rebalances>, topic: &str, polled: Result<BorrowedMessage<'_>, ClientError>) {
+    let rebalances = consumer.context();
     let message = match polled {
         Ok(message) => message,
-        Err(error) => return take_error(fence, topic, &error),
+        Err(error) => {
+            let action = format!("read {topic}");
+            return rebalances.take_error(consumer, Operation::Fetch, &action, &error);
+        }
     };
     match to_record(&message) {
-        Some(record) => fence.push(PartitionId(message.partition()), record),
-        None => fence.break_off(format!("offset {} has no timestamp", message.offset())),
+        Some(record) => rebalances.fence.push(PartitionId(message.partition()), record),
+        None => rebalances.fence.break_off(format!("offset {} has no timestamp", message.offset())),
     }
-    Ok(())
-}
-
-fn take_error(fence: &Fence, topic: &str, error: &ClientError) -> Result<(), GroupError> {
-    match error.rdkafka_error_code() {
-        Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-            return Err(GroupError::OffsetOutOfRange { topic: topic.to_owned(), cause: error.to_string() });
-        }
-        Some(RDKafkaErrorCode::PollExceeded) => fence.break_off(error.to_string()),
-        _ if matches!(error, ClientError::MessageConsumptionFatal(_)) => fence.break_off(error.to_string()),
-        _ => tracing::warn!(%error, "kafka consumer"),
-    }
-    Ok(())
 }
 
 fn to_record(message: &BorrowedMessage<'_>) -> Option<Record> {

@@ -1,0 +1,92 @@
+//! F42: ClickHouse dies again and again, also between a token and its part, and its disk fails once.
+
+use std::time::Duration;
+
+use super::{clickhouse_answers, restart_clickhouse};
+use crate::scenario::{Expected, Scenario};
+use crate::scene::Scene;
+use crate::stack::Engine;
+use crate::tools::shim::{Part, PartFault};
+use crate::wait;
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario::new("F42", "kill -9 of clickhouse, five times under load", Expected::Recovers, |scene| {
+        Box::pin(killed_again_and_again(scene))
+    }),
+    Scenario::new("F42", "kill -9 of clickhouse between a token and its part", Expected::Recovers, |scene| {
+        Box::pin(killed_at_the_rename(scene))
+    }),
+    Scenario::new("F42", "the disk answers EIO between a token and its part", Expected::Recovers, |scene| {
+        Box::pin(disk_fails(scene))
+    })
+    .in_ci(),
+];
+
+const KILLS: u32 = 5;
+/// Of each table's parts.
+const TABLES: [&str; 3] = ["events", "duplicates", "event_batches"];
+const MET_LIMIT: Duration = Duration::from_secs(30);
+/// A batch in doubt waits until nothing of it can land any more, then reads back.
+const SECOND_ATTEMPT_LIMIT: Duration = Duration::from_secs(60);
+
+async fn killed_again_and_again(scene: &mut Scene) -> anyhow::Result<()> {
+    for _ in 0..KILLS {
+        scene.pass_between(200, 2_500).await;
+        restart_clickhouse(scene).await?;
+    }
+    scene.healed();
+    scene.stored(500).await
+}
+
+async fn killed_at_the_rename(scene: &mut Scene) -> anyhow::Result<()> {
+    let attempts = second_attempts(scene).await?;
+    for table in TABLES {
+        let before = scene.stack.pid(Engine::ClickHouse)?;
+        meet(scene, PartFault::Kill, table).await?;
+        scene.stack.wait_other(Engine::ClickHouse, Some(before)).await?;
+        clickhouse_answers(scene).await?;
+        scene.healed();
+        scene.stored(500).await?;
+    }
+    expect_more(scene, attempts).await
+}
+
+async fn disk_fails(scene: &mut Scene) -> anyhow::Result<()> {
+    let attempts = second_attempts(scene).await?;
+    for table in TABLES {
+        meet(scene, PartFault::Eio, table).await?;
+        scene.healed();
+        scene.stored(500).await?;
+    }
+    expect_more(scene, attempts).await
+}
+
+/// The next part of the table meets the fault.
+async fn meet(scene: &Scene, fault: PartFault, table: &str) -> anyhow::Result<()> {
+    let uuid =
+        format!("SELECT uuid FROM system.tables WHERE database = currentDatabase() AND name = '{table}'");
+    let uuid = scene.stack.execute(&uuid).await?;
+    let before = scene.shim.met()?.len();
+    scene.shim.arm(fault, Part::of_table(&uuid))?;
+    let what = format!("a part of {table} meets the fault");
+    let met =
+        wait::until(&what, MET_LIMIT, || async { scene.shim.met().is_ok_and(|met| met.len() > before) });
+    let met = met.await;
+    scene.shim.disarm()?;
+    met?;
+    scene.log.note(&scene.shim.met()?.last().cloned().unwrap_or_default());
+    Ok(())
+}
+
+/// Batches that took more than one attempt.
+async fn second_attempts(scene: &Scene) -> anyhow::Result<i64> {
+    scene.number("SELECT count() FROM event_batches WHERE attempt > 0").await
+}
+
+/// The token says that the rows are there; only a read-back finds that they are not, and inserts them under another.
+async fn expect_more(scene: &Scene, before: i64) -> anyhow::Result<()> {
+    let wanted = before + TABLES.len() as i64;
+    let what = format!("{} batches take another attempt", TABLES.len());
+    let took = || async { second_attempts(scene).await.is_ok_and(|attempts| attempts >= wanted) };
+    wait::until(&what, SECOND_ATTEMPT_LIMIT, took).await
+}
