@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::config::InsertConfig;
 use crate::dead_letters::{self, Again};
 use crate::health::Health;
-use crate::metrics::ProcessorMetrics;
+use crate::metrics::{ProcessorMetrics, Uncounted};
 use crate::pace::{Backoff, Jitter, heavy};
 use crate::pipeline::JudgedBatch;
 use crate::ports::{DeadLetterTopic, Engine};
@@ -53,6 +53,7 @@ pub struct Driver {
     pub health: Health,
     pub vitals: Vitals,
     pub metrics: ProcessorMetrics,
+    pub uncounted: Uncounted,
     /// The simulation takes the wait out and must see what it is for.
     #[cfg(test)]
     pub without: Option<crate::simulation::Safeguard>,
@@ -122,7 +123,7 @@ impl Driver {
                 Step::ReadBack => run.read_back(&self.read_back(batch, &place).await?),
                 Step::Close => {
                     began.observe_duration();
-                    self.metrics.count(batch);
+                    self.uncounted.closes(batch);
                     self.metrics.progress.batch_closed(place.partition, batch.range.greatest_received_at);
                     return Ok(batch.range.to);
                 }
@@ -151,7 +152,14 @@ impl Driver {
     ) -> Result<(), CommitError> {
         let announcement = Announcement::new(place.trail, batch.range.to, attempt, RULES, deadline)
             .with_unknown_schemas(batch.unknown_schemas.clone());
-        self.commits.commit(NextOffset(batch.range.from.0), announcement.to_metadata()).await
+        self.commit(NextOffset(batch.range.from.0), announcement.to_metadata()).await
+    }
+
+    /// Says that the batch before `next` is closed, and if there is metadata, what is begun.
+    pub async fn commit(&self, next: NextOffset, metadata: String) -> Result<(), CommitError> {
+        self.commits.commit(next, metadata).await?;
+        self.uncounted.is_committed(&self.metrics);
+        Ok(())
     }
 
     async fn read_back(&self, batch: &JudgedBatch, place: &Place<'_>) -> Result<Found, EngineError> {

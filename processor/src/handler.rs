@@ -275,6 +275,7 @@ impl GroupHandler for Handler {
             Incident::Paused(partition) => metrics.progress.paused(partition, true),
             Incident::Resumed(partition) => metrics.progress.paused(partition, false),
             Incident::CommitFailed => metrics.commit_failures.inc(),
+            Incident::CommitPutOff => metrics.commits_put_off.inc(),
             Incident::ConsumerReplaced => metrics.consumer_restarts.inc(),
             Incident::Stalled(_) => metrics.stalls.inc(),
         }

@@ -1,6 +1,9 @@
 //! The processor's metrics: a closed list. Labels are partitions, tables and reasons of closed lists, never a tenant's
 //! text.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use clickhouse_io::read_back::Account;
 use pipeline_core::verdict::{DeadLetterReason, Verdict};
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 use service_kit::metrics::{BATCH_SIZES, Label, Metric, Metrics, SECONDS};
@@ -46,7 +49,11 @@ pub const LIST: &[Metric] = &[
         "offsets",
         "Offsets of closed batches that hold no record, such as transaction markers.",
     ),
-    Metric::counter("sealtrail_processor_batches_total", "batches", "Closed batches."),
+    Metric::counter(
+        "sealtrail_processor_batches_total",
+        "batches",
+        "Closed batches; each is counted when Kafka has taken the commit that goes beyond it, as are its records.",
+    ),
     Metric::histogram(
         "sealtrail_processor_batch_records",
         "records",
@@ -108,6 +115,11 @@ pub const LIST: &[Metric] = &[
         "Commits that failed or were not answered; each ends all assignments of the process.",
     ),
     Metric::counter(
+        "sealtrail_processor_commits_put_off_total",
+        "times",
+        "Times that a commit was refused because the group was being shared out; it is sent again.",
+    ),
+    Metric::counter(
         "sealtrail_processor_consumer_restarts_total",
         "consumers",
         "Consumers that were thrown away, after a commit without answer, a lost assignment or a stall.",
@@ -115,7 +127,7 @@ pub const LIST: &[Metric] = &[
     Metric::counter(
         "sealtrail_processor_stalls_total",
         "stalls",
-        "Times that a partition or its worker stood still for group.stall_timeout_ms, so that the consumer was thrown away.",
+        "Times that a partition or its worker stood still, or nobody had it, for group.stall_timeout_ms, so that the consumer was thrown away.",
     ),
     Metric::counter(
         "sealtrail_processor_assignment_changes_total",
@@ -247,6 +259,7 @@ pub struct ProcessorMetrics {
     pub registry_retries: IntCounter,
     pub dead_letter_retries: IntCounter,
     pub commit_failures: IntCounter,
+    pub commits_put_off: IntCounter,
     pub consumer_restarts: IntCounter,
     pub assignment_changes: IntCounter,
     pub assigned_partitions: IntGauge,
@@ -276,6 +289,7 @@ impl ProcessorMetrics {
             registry_retries: metrics.counter("sealtrail_processor_registry_retries_total"),
             dead_letter_retries: metrics.counter("sealtrail_processor_dead_letter_retries_total"),
             commit_failures: metrics.counter("sealtrail_processor_commit_failures_total"),
+            commits_put_off: metrics.counter("sealtrail_processor_commits_put_off_total"),
             consumer_restarts: metrics.counter("sealtrail_processor_consumer_restarts_total"),
             assignment_changes: metrics.counter("sealtrail_processor_assignment_changes_total"),
             assigned_partitions: metrics.gauge("sealtrail_processor_assigned_partitions"),
@@ -286,21 +300,62 @@ impl ProcessorMetrics {
         }
     }
 
-    /// Counts a closed batch.
-    pub fn count(&self, batch: &JudgedBatch) {
-        let account = sink::account(batch);
+    fn count(&self, closed: &Closed) {
         self.batches.inc();
-        self.batch_records.observe(batch.records.len() as f64);
-        let delay = progress::seconds_between(batch.range.least_received_at, progress::now());
-        self.delay_seconds.observe(delay);
-        self.records.with_label_values(&["events"]).inc_by(account.rows);
-        self.records.with_label_values(&["duplicates"]).inc_by(account.duplicates);
-        self.records.with_label_values(&["dead_letters"]).inc_by(account.dead_letters);
-        self.gaps.inc_by(batch.range.gaps());
-        for (_, verdict) in &batch.records {
-            if let Verdict::DeadLetter(rejection) = verdict {
-                self.dead_letters.with_label_values(&[rejection.reason.as_str()]).inc();
-            }
+        self.batch_records.observe(closed.records as f64);
+        self.delay_seconds.observe(closed.delay_seconds);
+        self.records.with_label_values(&["events"]).inc_by(closed.account.rows);
+        self.records.with_label_values(&["duplicates"]).inc_by(closed.account.duplicates);
+        self.records.with_label_values(&["dead_letters"]).inc_by(closed.account.dead_letters);
+        self.gaps.inc_by(closed.gaps);
+        for reason in &closed.reasons {
+            self.dead_letters.with_label_values(&[reason.as_str()]).inc();
+        }
+    }
+}
+
+/// What is counted of a batch whose rows are all there.
+struct Closed {
+    account: Account,
+    records: usize,
+    delay_seconds: f64,
+    gaps: u64,
+    reasons: Vec<DeadLetterReason>,
+}
+
+impl Closed {
+    fn of(batch: &JudgedBatch) -> Self {
+        let reason = |(_, verdict): &(_, Verdict<_>)| match verdict {
+            Verdict::DeadLetter(rejection) => Some(rejection.reason),
+            Verdict::Event(_) | Verdict::Duplicate { .. } => None,
+        };
+        Self {
+            account: sink::account(batch),
+            records: batch.records.len(),
+            delay_seconds: progress::seconds_between(batch.range.least_received_at, progress::now()),
+            gaps: batch.range.gaps(),
+            reasons: batch.records.iter().filter_map(reason).collect(),
+        }
+    }
+}
+
+/// A partition's last batch, which is counted when Kafka has taken the commit that goes beyond it: where it has not,
+/// the next owner takes the batch up again, and counts it.
+#[derive(Clone, Default)]
+pub struct Uncounted(Arc<Mutex<Option<Closed>>>);
+
+impl Uncounted {
+    fn closed(&self) -> MutexGuard<'_, Option<Closed>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn closes(&self, batch: &JudgedBatch) {
+        *self.closed() = Some(Closed::of(batch));
+    }
+
+    pub fn is_committed(&self, metrics: &ProcessorMetrics) {
+        if let Some(closed) = self.closed().take() {
+            metrics.count(&closed);
         }
     }
 }

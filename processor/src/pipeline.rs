@@ -57,7 +57,8 @@ impl Pipeline {
             schemas: &self.schemas,
             hasher: self.hasher,
         };
-        let verdicts = earlier.judge(&mut self.window, &candidates).await?;
+        let tenants: Vec<_> = decoded.iter().flatten().map(|decoded| &decoded.event.tenant_id).collect();
+        let verdicts = earlier.judge(&mut self.window, &candidates, &tenants).await?;
         Ok(JudgedBatch { range, unknown_schemas, records: with_verdicts(records, decoded, verdicts) })
     }
 

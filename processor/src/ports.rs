@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use audit_event::control::DedupeRules;
-use audit_event::{Offset, PartitionId, RecordTime, SchemaId, TrailId};
+use audit_event::{Offset, PartitionId, RecordTime, SchemaId, TenantId, TrailId};
 use clickhouse_io::client::EngineClock;
 use clickhouse_io::earlier::StoredEvent;
 use clickhouse_io::insert::InsertTerms;
@@ -52,6 +52,7 @@ pub trait Engine: Send + Sync + 'static {
         trail: TrailId,
         partition: PartitionId,
         wanted: &'a BTreeSet<Offset>,
+        tenants: Option<&'a [TenantId]>,
         take: &'a mut (dyn FnMut(StoredEvent) + Send),
     ) -> Answer<'a, ()>;
     fn earlier_repeats<'a>(
@@ -113,9 +114,10 @@ impl Engine for ClickHouse {
         trail: TrailId,
         partition: PartitionId,
         wanted: &'a BTreeSet<Offset>,
+        tenants: Option<&'a [TenantId]>,
         take: &'a mut (dyn FnMut(StoredEvent) + Send),
     ) -> Answer<'a, ()> {
-        Self::earlier_events(self, trail, partition, wanted, take).boxed()
+        Self::earlier_events(self, trail, partition, wanted, tenants, take).boxed()
     }
 
     fn earlier_repeats<'a>(

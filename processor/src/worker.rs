@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::driver::{DriveError, Driver};
 use crate::gather::{Gathered, Gatherer, Next};
 use crate::health::Health;
-use crate::metrics::ProcessorMetrics;
+use crate::metrics::{ProcessorMetrics, Uncounted};
 use crate::pace::{Jitter, heavy};
 use crate::pipeline::{JudgedBatch, Pipeline};
 use crate::ports::{DeadLetterTopic, Engine};
@@ -112,6 +112,7 @@ pub async fn work(shared: Arc<Shared>, assignment: Assignment) -> Result<(), Wor
         health: shared.health.clone(),
         vitals: vitals.clone(),
         metrics: shared.metrics.clone(),
+        uncounted: Uncounted::default(),
         #[cfg(test)]
         without: shared.without,
     };
@@ -274,7 +275,7 @@ impl Worker {
     }
 
     async fn close_plainly(&self, next: NextOffset) -> Result<(), CommitError> {
-        self.driver.commits.commit(next, String::new()).await
+        self.driver.commit(next, String::new()).await
     }
 
     /// A topic full of bad records, or a registry that forgot, must not be emptied into the dead letters.

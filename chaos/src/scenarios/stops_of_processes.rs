@@ -44,6 +44,8 @@ const PROCESSOR_BUDGET: Duration = Duration::from_secs(12);
 const FRONT_BUDGET: Duration = Duration::from_secs(16);
 /// An end that is quicker than this may not let anybody see that readiness went first.
 const READINESS_TICK: Duration = Duration::from_millis(2);
+/// ClickHouse answers so late that a drain takes longer than that.
+const LATE_ANSWER: Fault = Fault::Delay { request: Duration::ZERO, answer: Duration::from_millis(300) };
 
 async fn random_kills(scene: &mut Scene) -> anyhow::Result<()> {
     for _ in 0..RANDOM_KILLS {
@@ -93,12 +95,15 @@ async fn kills_in_a_window(scene: &mut Scene) -> anyhow::Result<()> {
 
 async fn terminate_processors(scene: &mut Scene) -> anyhow::Result<()> {
     for index in scene.running() {
+        scene.stack.break_clickhouse(&LATE_ANSWER);
+        scene.pass(Duration::from_secs(1)).await;
         let (pid, marks) = (scene.fleet.pid(index).context("it runs")?, scene.mark());
         let began = Instant::now();
         scene.fleet.signal(index, Signal::SIGTERM)?;
         let admin = scene.stack.ports.processor_admin(index);
         let is_first = not_ready_before_gone(admin, pid).await?;
         let end = scene.fleet.wait_end(index, pid).await?;
+        scene.stack.pass();
         scene.expect("readiness flips before the processor ends", is_first)?;
         scene.expect("it ends with status 0", end.status.code() == Some(0))?;
         scene.expect("it ends within its budget", began.elapsed() <= PROCESSOR_BUDGET)?;
@@ -110,18 +115,17 @@ async fn terminate_processors(scene: &mut Scene) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether `/readyz` said no, or was closed, while the process still lived. An end between two looks counts as no.
+/// Whether `/readyz` said no while the process still lived. An end between two looks counts as no.
 async fn not_ready_before_gone(admin: std::net::SocketAddr, pid: nix::unistd::Pid) -> anyhow::Result<bool> {
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
     let began = Instant::now();
     while began.elapsed() < FRONT_BUDGET {
         let answer = client.get(format!("http://{admin}/readyz")).send().await;
-        let is_ready = answer.is_ok_and(|answer| answer.status().is_success());
+        if answer.is_ok_and(|answer| answer.status() == reqwest::StatusCode::SERVICE_UNAVAILABLE) {
+            return Ok(true);
+        }
         if !process::is_alive(pid) {
             return Ok(false);
-        }
-        if !is_ready {
-            return Ok(true);
         }
         tokio::time::sleep(READINESS_TICK).await;
     }

@@ -10,8 +10,8 @@
 //! libfaketime does the same and takes a lock for every look at any clock: a broker's start took five times the CPU, and
 //! longer than the stack waits for it.
 //!
-//! Limits: timers and waits use the monotonic clock, which stays right; a wait until a moment of the wall clock
-//! (`LockSupport.parkUntil` in Java) would be as wrong as the clock is.
+//! Limits: timers and waits by the monotonic clock stay right. Of the waits until a moment of the wall clock only
+//! `pthread_cond_timedwait` knows the shift (librdkafka's waits, `LockSupport.parkUntil` in Java).
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -127,6 +127,39 @@ mod tests {
         child.stdin.take().expect("piped").write_all(b"\n").expect("it reads");
         assert!((off_by() + 86_400).abs() <= 2);
         assert!(child.wait().expect("it ends").success());
+        fs::remove_dir_all(dir).expect("removed");
+    }
+
+    /// As librdkafka waits.
+    const WAITS: &str = r#"
+        #include <pthread.h>
+        #include <time.h>
+        int main(void) {
+            pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+            pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+            struct timespec until;
+            clock_gettime(CLOCK_REALTIME, &until);
+            until.tv_sec += 1;
+            pthread_mutex_lock(&mutex);
+            return pthread_cond_timedwait(&condition, &mutex, &until) == 0;
+        }"#;
+
+    #[test]
+    fn a_wait_until_a_moment_is_as_long_as_it_was_meant_to_be() {
+        let dir = std::env::temp_dir().join(format!("sealtrail-waits-{}", std::process::id()));
+        let clock = FakeClock::create(&dir, Shift::NONE).expect("cc builds it");
+        let (source, program) = (dir.join("waits.c"), dir.join("waits"));
+        fs::write(&source, WAITS).expect("written");
+        let built = Command::new("cc").arg("-o").arg(&program).arg(source).arg("-pthread").status();
+        assert!(built.expect("cc").success());
+        for shift in [Shift::ahead(Duration::from_secs(3_600)), Shift::behind(Duration::from_secs(3_600))] {
+            clock.set(shift).expect("set");
+            let began = std::time::Instant::now();
+            let mut command = Command::new("timeout");
+            command.arg("10").arg(&program).env(crate::tools::library::VARIABLE, clock.library());
+            assert!(command.status().expect("it runs").success(), "{shift:?}");
+            assert!(began.elapsed() >= Duration::from_millis(900), "{shift:?}: {:?}", began.elapsed());
+        }
         fs::remove_dir_all(dir).expect("removed");
     }
 }

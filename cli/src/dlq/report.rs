@@ -122,7 +122,7 @@ impl Show for Report {
                 ]
             };
             parts.push(output::table(
-                ["letters", "reason", "action", "replayed now, as"],
+                ["letters", "reason", "action", "for example"],
                 self.groups.iter().map(row),
             ));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use audit_event::{AuditEvent, Offset, PartitionId, RecordTime, TrailId};
+use audit_event::{AuditEvent, Offset, PartitionId, RecordTime, TenantId, TrailId};
 use serde::Deserialize;
 
 use crate::client::{ClickHouse, EngineError};
@@ -99,6 +99,9 @@ impl Steps {
     }
 }
 
+/// How many times longer than for another answer is waited for a look-up: it may have to read all rows of the window.
+const LOOK_UP_PATIENCE: u32 = 4;
+
 #[derive(Debug, clickhouse::Row, Deserialize)]
 struct RepeatRow {
     kafka_offset: i64,
@@ -106,24 +109,29 @@ struct RepeatRow {
 }
 
 impl ClickHouse {
-    /// Hands those of the wanted rows of `events` that are there to `take`, one at a time, in any order.
+    /// Hands those of the wanted rows of `events` that are there to `take`, one at a time, in any order. `tenants`: only
+    /// theirs, which are found by the table's order.
     pub async fn earlier_events(
         &self,
         trail: TrailId,
         partition: PartitionId,
         wanted: &BTreeSet<Offset>,
+        tenants: Option<&[TenantId]>,
         take: &mut (dyn FnMut(StoredEvent) + Send),
     ) -> Result<(), EngineError> {
         const ACTION: &str = "read earlier events";
-        let text = by_offset(&body_columns(), "events");
+        let patience = self.query_timeout * LOOK_UP_PATIENCE;
+        let of_tenants = tenants.map_or("", |_| " AND tenant_id IN {tenants:Array(String)}");
+        let text = by_offset(&body_columns(), "events") + of_tenants;
+        let tenants: Vec<_> = tenants.unwrap_or_default().iter().map(|id| id.as_str().to_owned()).collect();
         let failed = |error| EngineError::from_client(ACTION, &error);
         for steps in Steps::of(wanted) {
-            let sql = of_partition(&text, trail, partition);
+            let sql = of_partition(&text, trail, partition).param("tenants", tenants.clone());
             let mut cursor =
                 steps.parameters(sql).into_query(&self.client).fetch::<EventRow>().map_err(failed)?;
             loop {
-                let next = tokio::time::timeout(self.query_timeout, cursor.next());
-                let row = next.await.map_err(|_| EngineError::timeout(ACTION, self.query_timeout))?;
+                let next = tokio::time::timeout(patience, cursor.next());
+                let row = next.await.map_err(|_| EngineError::timeout(ACTION, patience))?;
                 let Some(row) = row.map_err(failed)? else { break };
                 take(StoredEvent::try_from(row).map_err(|cause| EngineError::stop(ACTION, cause))?);
             }

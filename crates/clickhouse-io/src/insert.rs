@@ -26,11 +26,33 @@ impl InsertTerms {
     }
 }
 
+/// An expression that throws where the table has not all the columns that this build writes, of the same types. The server
+/// evaluates it once, after it has taken up the table as it then is.
+fn throw_if_changed(table: &Table) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "\\'"));
+    let wanted: Vec<_> =
+        table.columns.iter().map(|c| format!("({}, {})", quoted(c.name), quoted(c.sql_type))).collect();
+    format!(
+        "throwIf((SELECT count() FROM system.columns WHERE database = currentDatabase() AND table = '{}' \
+         AND (name, type) IN ({})) != {}, '{COLUMNS_CHANGED}', toInt16({TYPE_MISMATCH}))",
+        table.name,
+        wanted.join(", "),
+        wanted.len(),
+    )
+}
+
+/// What the server says then, under a code that stops.
+const COLUMNS_CHANGED: &str =
+    "a column has another type than this build writes; `sealtrail doctor` says which";
+const TYPE_MISMATCH: u16 = 53;
+
 impl ClickHouse {
     /// Sends a block. An error says nothing about whether the rows are there.
     ///
     /// The deadline is checked per block inside the server: a check in the client would sleep with a stopped process,
-    /// and `now()` would be the time at which the statement began. The settings are pinned because servers differ.
+    /// and `now()` would be the time at which the statement began. The columns' types are compared inside too: under a
+    /// narrower one the server would store another value and answer with success. The settings are pinned because
+    /// servers differ.
     pub async fn insert(&self, block: Block, terms: &InsertTerms) -> Result<(), EngineError> {
         const ACTION: &str = "insert";
         let table = block.table;
@@ -39,8 +61,10 @@ impl ClickHouse {
         let structure = table.structure().replace('\'', "\\'");
         let statement = format!(
             "INSERT INTO `{}` ({columns}) SELECT {columns} FROM input('{structure}') \
-             WHERE throwIf(nowInBlock() > toDateTime({})) = 0 FORMAT ArrowStream",
-            table.name, terms.deadline.0,
+             WHERE throwIf(nowInBlock() > toDateTime({})) = 0 AND {} = 0 FORMAT ArrowStream",
+            table.name,
+            terms.deadline.0,
+            throw_if_changed(&table),
         );
         let wait = Duration::from_secs(terms.max_execution_s) + self.query_timeout;
         let mut insert = self
@@ -54,6 +78,9 @@ impl ClickHouse {
             .with_setting("deduplicate_insert", "enable")
             .with_setting("max_execution_time", terms.max_execution_s.to_string())
             .with_setting("input_format_null_as_default", "0")
+            // counts for INSERT … SELECT, and so for input() too
+            .with_setting("insert_null_as_default", "0")
+            .with_setting("allow_custom_error_code_in_throwif", "1")
             .with_setting("input_format_arrow_allow_missing_columns", "0")
             // one block in must be one block written
             .with_setting("max_insert_block_size", "1000000")

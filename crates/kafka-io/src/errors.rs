@@ -154,10 +154,13 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_is_done_or_nothing_is_known_of_it() {
+    fn a_commit_is_done_refused_by_the_group_or_nothing_is_known_of_it() {
+        let refused = [Code::IllegalGeneration, Code::RebalanceInProgress];
         for row in CODES {
             let meaning = Meaning::of(Operation::Commit, row.0);
-            assert!(matches!(meaning, Meaning::NewClient | Meaning::Mend(_)), "{:?}", row.0);
+            let is_refused = refused.contains(&row.0);
+            assert_eq!(meaning == Meaning::Retry, is_refused, "{:?}", row.0);
+            assert!(is_refused || matches!(meaning, Meaning::NewClient | Meaning::Mend(_)), "{:?}", row.0);
         }
         assert!(matches!(Meaning::of(Operation::Commit, Code::OffsetMetadataTooLarge), Meaning::Mend(_)));
     }

@@ -21,7 +21,7 @@ mod window;
 pub use judging::{Judging, MAX_LOOK_UPS};
 pub use keys::{BodyHash, RecordHasher, RecordKey};
 pub use restoring::Restoring;
-pub use told::{Gone, Told, ToldEvent, ToldRepeat, Wanted};
+pub use told::{CandidateIndex, Gone, Told, ToldEvent, ToldRepeat, Wanted};
 pub use window::{Candidate, DedupeVerdict, MAX_WINDOW_OFFSETS, Window, WindowTooLong};
 
 #[cfg(test)]

@@ -88,20 +88,23 @@ fn candidate(hasher: &RecordHasher, record: &Record) -> Candidate {
 }
 
 /// What the tables hold: rows of `events` below `before`, and of `duplicates`.
-fn look_up(hasher: &RecordHasher, history: &History, wanted: &Wanted, before: i64) -> Told {
+fn look_up(
+    hasher: &RecordHasher,
+    history: &History,
+    wanted: &Wanted,
+    candidates: &[Candidate],
+    before: i64,
+) -> Told {
     let row = |offset: &Offset| {
         assert!(offset.0 < before, "{offset} was asked for, and only rows below {before} are surely there");
         history[&offset.0]
     };
-    let event = |offset| {
+    let event = |(offset, asked_by): (&Offset, &CandidateIndex)| {
         let (record, verdict) = row(offset);
         assert_eq!(verdict, DedupeVerdict::First, "{offset} is no row of events");
-        ToldEvent {
-            offset: *offset,
-            received_at: RecordTime(record.time),
-            key: key(hasher, &record),
-            body: body(&record),
-        }
+        let key = key(hasher, &record);
+        assert_eq!(key.fingerprint, candidates[asked_by.0].key.fingerprint, "the one who asks may repeat it");
+        ToldEvent { offset: *offset, received_at: RecordTime(record.time), key, body: body(&record) }
     };
     let repeat = |offset| {
         let (record, verdict) = row(offset);
@@ -166,7 +169,7 @@ proptest! {
             let mut judging = Judging::begin(&mut window, &candidates);
             while let Some(wanted) = judging.wants() {
                 prop_assert!(!wanted.is_empty());
-                let told = look_up(&hasher, &history, wanted, stored_before);
+                let told = look_up(&hasher, &history, wanted, &candidates, stored_before);
                 judging.tell(told).expect("all of it");
             }
             for (record, verdict) in batch.iter().zip(judging.into_verdicts()) {

@@ -29,14 +29,15 @@ pub fn routes(readiness: Readiness, metrics: Metrics) -> Router {
         .with_state(Admin { readiness, metrics })
 }
 
-/// Serves the admin port in the background until the stop.
-pub fn spawn(listener: TcpListener, readiness: Readiness, metrics: Metrics, shutdown: Shutdown) {
+/// Serves the admin port in the background as long as the process lives: while the service stops, `/readyz` says so.
+pub fn spawn(listener: TcpListener, readiness: Readiness, metrics: Metrics) {
     let listen: SocketAddr = listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)));
     metrics.show_readiness(&readiness);
     tokio::spawn(async move {
         let counted = metrics.listener(Listener::Admin);
-        let config = HttpConfig { max_connections: 64, drain_timeout_ms: 500, ..HttpConfig::on(listen) };
-        crate::http::serve(listener, routes(readiness, metrics), &config, &shutdown, counted).await;
+        let config = HttpConfig { max_connections: 64, ..HttpConfig::on(listen) };
+        let never = Shutdown::default();
+        crate::http::serve(listener, routes(readiness, metrics), &config, &never, counted).await;
     });
 }
 

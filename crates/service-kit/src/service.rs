@@ -133,7 +133,7 @@ impl Service {
         let metrics = Metrics::of(self.program, self.version, self.metrics);
         let admin_listener = http::bind(config.admin()).await?;
         let shutdown = Shutdown::on_signals(&readiness)?;
-        admin::spawn(admin_listener, readiness.clone(), metrics.clone(), shutdown.clone());
+        admin::spawn(admin_listener, readiness.clone(), metrics.clone());
         Ok((config, Started { readiness, metrics, shutdown }))
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use audit_event::control::DedupeRules;
-use audit_event::{Offset, PartitionId, TrailId};
+use audit_event::{Offset, PartitionId, TenantId, TrailId};
 use clickhouse_io::ClickHouse;
 use clickhouse_io::earlier::{StoredBody, StoredEvent};
 use clickhouse_io::restore::StoredRecord;
@@ -67,13 +67,16 @@ async fn dedupe_speed() {
     );
     let engine = Login::of(&stack, "sealtrail_processor", "clickhouse-processor").engine();
     restore(&engine).await;
-    let hour = 115 * 3_600;
-    let dense = ROWS - hour..ROWS - hour + REPEATS;
-    look_up(&engine, "of one hour ago", dense.clone().map(Offset).collect()).await;
-    look_up(&engine, "of one hour ago, 5,000 of them", dense.take(5_000).map(Offset).collect()).await;
-    let scattered = (0..ROWS).step_by((ROWS / REPEATS) as usize).map(Offset).collect();
-    look_up(&engine, "of all the day", scattered).await;
-    look_up(&engine, "of all the day, 10 of them", (0..10).map(|n| Offset(n * ROWS / 10)).collect()).await;
+    let hour_ago = ROWS - 115 * 3_600;
+    let of_one_hour_ago: BTreeSet<_> = (hour_ago..hour_ago + REPEATS).map(Offset).collect();
+    look_up(&engine, "of one hour ago", of_one_hour_ago.clone(), None).await;
+    look_up(&engine, "of one hour ago, one tenant's", of_one_hour_ago, Some(7)).await;
+    let some = (hour_ago..hour_ago + REPEATS / 20).map(Offset).collect();
+    look_up(&engine, "of one hour ago", some, None).await;
+    let scattered: BTreeSet<_> = (0..REPEATS).map(|n| Offset(n * ROWS / REPEATS)).collect();
+    look_up(&engine, "of all the day", scattered.clone(), None).await;
+    look_up(&engine, "of all the day, one tenant's", scattered, Some(7)).await;
+    look_up(&engine, "of all the day", (0..10).map(|n| Offset(n * ROWS / 10)).collect(), None).await;
 }
 
 async fn restore(engine: &ClickHouse) {
@@ -96,7 +99,7 @@ async fn restore(engine: &ClickHouse) {
     );
 }
 
-async fn look_up(engine: &ClickHouse, what: &str, wanted: BTreeSet<Offset>) {
+async fn look_up(engine: &ClickHouse, what: &str, wanted: BTreeSet<Offset>, tenant: Option<u64>) {
     let hasher = RecordHasher::new((1, 2));
     let mut bodies: Vec<BodyHash> = Vec::new();
     let began = Instant::now();
@@ -104,7 +107,14 @@ async fn look_up(engine: &ClickHouse, what: &str, wanted: BTreeSet<Offset>) {
         StoredBody::Event(event) => bodies.push(hasher.body(&event)),
         StoredBody::Raw(_) => {}
     };
-    engine.earlier_events(trail(), PARTITION, &wanted, &mut take).await.unwrap();
-    assert_eq!(bodies.len(), wanted.len());
-    println!("look up {} events {what}: {:.2} s", wanted.len(), began.elapsed().as_secs_f64());
+    let tenants = tenant.map(|n| [format!("t{n}").parse().unwrap()]);
+    let tenants = tenants.as_ref().map(<[TenantId; 1]>::as_slice);
+    engine.earlier_events(trail(), PARTITION, &wanted, tenants, &mut take).await.unwrap();
+    assert!(tenant.is_some() || bodies.len() == wanted.len());
+    println!(
+        "look up {} events {what}: {} rows in {:.2} s",
+        wanted.len(),
+        bodies.len(),
+        began.elapsed().as_secs_f64()
+    );
 }

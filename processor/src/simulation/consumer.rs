@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit_event::{AssignmentGeneration, Offset, PartitionId};
-use kafka_io::group::{Committed, Fence, Standing};
+use kafka_io::group::{CommitAnswer, Committed, Fence, Standing};
 use rand::Rng;
 use service_kit::Readiness;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::broker::Broker;
-use super::group::{Callback, MemberId};
+use super::group::{Callback, MemberId, SESSION};
 use super::process::Process;
 use super::world::{Safeguard, World};
 use crate::handler::Handler;
@@ -62,7 +62,7 @@ impl Consumer {
         let handler = Arc::new(Handler::new(shared, readiness, fatal_in));
         let mut last_generation = AssignmentGeneration(0);
         loop {
-            let fence = Fence::new(handler.clone(), last_generation);
+            let fence = Fence::new(handler.clone(), last_generation, 2 * SESSION);
             self.positions.clear();
             self.process.pass().await;
             let member = self.broker.group.join(self.process.clone());
@@ -187,12 +187,7 @@ impl Consumer {
 
     /// An answer may be lost, and the commit arrive later, stamped as it was sent. Without the fence it may also be
     /// deferred, and stamped only then.
-    fn commit(
-        &self,
-        member: MemberId,
-        partition: PartitionId,
-        mut committed: Committed,
-    ) -> Result<(), String> {
+    fn commit(&self, member: MemberId, partition: PartitionId, mut committed: Committed) -> CommitAnswer {
         if self.world.lacks(Safeguard::Announcement) {
             committed.metadata.clear();
         }
@@ -209,6 +204,6 @@ impl Consumer {
                 broker.group.commit(stamp, partition, committed)
             });
         }
-        if is_deferred { Ok(()) } else { Err("no answer in time".to_owned()) }
+        if is_deferred { CommitAnswer::Done } else { CommitAnswer::Unknown("no answer in time".to_owned()) }
     }
 }

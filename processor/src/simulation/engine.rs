@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit_event::control::DedupeRules;
-use audit_event::{EventId, NextOffset, Offset, PartitionId, RecordTime, TrailId};
+use audit_event::{EventId, NextOffset, Offset, PartitionId, RecordTime, TenantId, TrailId};
 use clickhouse_io::client::EngineClock;
 use clickhouse_io::earlier::{StoredBody, StoredEvent};
 use clickhouse_io::insert::InsertTerms;
@@ -232,13 +232,16 @@ impl Engine for SimEngine {
         _trail: TrailId,
         partition: PartitionId,
         wanted: &'a BTreeSet<Offset>,
+        tenants: Option<&'a [TenantId]>,
         take: &'a mut (dyn FnMut(StoredEvent) + Send),
     ) -> Answer<'a, ()> {
         let look = move |server: &Server| rows_at("events", partition, wanted, server);
         async move {
             for (offset, received_at) in self.ask("read earlier events", look).await? {
                 let event = self.broker.event_at(partition, offset).expect("a decodable record");
-                take(StoredEvent { offset, received_at, body: StoredBody::Event(Box::new(event)) });
+                if tenants.is_none_or(|tenants| tenants.contains(&event.tenant_id)) {
+                    take(StoredEvent { offset, received_at, body: StoredBody::Event(Box::new(event)) });
+                }
             }
             Ok(())
         }

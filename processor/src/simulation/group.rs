@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use audit_event::PartitionId;
-use kafka_io::group::Committed;
+use kafka_io::group::{CommitAnswer, Committed};
 use rand::Rng;
 use tokio::time::Instant;
 
@@ -16,6 +16,8 @@ use super::world::World;
 pub const SESSION: Duration = Duration::from_secs(3);
 /// A member that does not give up its partitions for so long is thrown out.
 const MAX_POLL: Duration = Duration::from_secs(8);
+/// So late a member may hear of what it got.
+const LATE_WORD_MS: u64 = 800;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MemberId(u64);
@@ -53,6 +55,8 @@ struct State {
     commits: Vec<Option<Committed>>,
     next_member: u64,
     unbalanced: bool,
+    /// The members have joined and are not told yet what they got: until then commits are refused.
+    told_at: Instant,
 }
 
 pub struct Group {
@@ -70,6 +74,7 @@ impl Group {
             commits: vec![None; partitions],
             next_member: 0,
             unbalanced: false,
+            told_at: Instant::now(),
         };
         Self { world, state: Mutex::new(state) }
     }
@@ -108,8 +113,10 @@ impl Group {
 
     /// The next callback; a member that was thrown out hears of it here.
     pub fn callback(&self, member: MemberId) -> Option<Callback> {
-        match self.state().members.get_mut(&member) {
-            Some(member) => member.callbacks.pop_front(),
+        let mut state = self.state();
+        let is_told = state.told_at <= Instant::now();
+        match state.members.get_mut(&member) {
+            Some(member) => member.callbacks.pop_front_if(|_| is_told),
             None => Some(Callback::Lost),
         }
     }
@@ -135,14 +142,19 @@ impl Group {
         Stamp { member, generation }
     }
 
-    pub fn commit(&self, stamp: Stamp, partition: PartitionId, committed: Committed) -> Result<(), String> {
+    pub fn commit(&self, stamp: Stamp, partition: PartitionId, committed: Committed) -> CommitAnswer {
         let mut state = self.state();
-        let known = state.members.contains_key(&stamp.member);
-        if !known || stamp.generation != state.generation {
-            return Err(if known { "illegal generation" } else { "unknown member" }.to_owned());
+        if !state.members.contains_key(&stamp.member) {
+            return CommitAnswer::Unknown("unknown member".to_owned());
+        }
+        if stamp.generation != state.generation {
+            return CommitAnswer::NotNow("illegal generation".to_owned());
+        }
+        if Instant::now() < state.told_at {
+            return CommitAnswer::NotNow("rebalance in progress".to_owned());
         }
         state.commits[partition.0 as usize] = Some(committed);
-        Ok(())
+        CommitAnswer::Done
     }
 
     pub fn committed(&self, partition: PartitionId) -> Option<Committed> {
@@ -180,6 +192,9 @@ impl Group {
             let shuffle = self.world.is_in_turmoil() && self.world.chance(400);
             let turn = if shuffle { self.world.draw(|rng| rng.random_range(0..8)) } else { 0 };
             state.rebalance(turn, shuffle);
+            if self.world.is_in_turmoil() {
+                state.told_at = Instant::now() + self.world.between_ms(0, LATE_WORD_MS);
+            }
         }
     }
 

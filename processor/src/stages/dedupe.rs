@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ::schemas::wire;
-use audit_event::{AuditEvent, Offset, PartitionId, SchemaId, TrailId};
+use audit_event::{AuditEvent, Offset, PartitionId, SchemaId, TenantId, TrailId};
 use clickhouse_io::EngineError;
 use clickhouse_io::earlier::{StoredBody, StoredEvent};
 use kafka_io::group::Record;
@@ -50,35 +50,41 @@ pub struct EarlierRecords<'a> {
 }
 
 impl EarlierRecords<'_> {
-    /// Judges the decodable records of a batch, looking up what the window does not know. Waits for a ClickHouse that
-    /// is away.
+    /// Judges the decodable records of a batch, looking up what the window does not know. `tenants` are those of the
+    /// candidates. Waits for a ClickHouse that is away.
     pub async fn judge(
         &self,
         window: &mut Window,
         candidates: &[Candidate],
+        tenants: &[&TenantId],
     ) -> Result<Vec<DedupeVerdict>, DedupeError> {
         let metrics = &self.driver.metrics;
         let collisions = window.collisions();
         let mut judging = Judging::begin(window, candidates);
         while let Some(wanted) = heavy(|| judging.wants().cloned()) {
             metrics.dedupe_look_ups.inc_by(wanted.len() as u64);
-            judging.tell(self.look_up(wanted).await?)?;
+            judging.tell(self.look_up(wanted, tenants).await?)?;
         }
         let verdicts = judging.into_verdicts();
         metrics.dedupe_collisions.inc_by(window.collisions() - collisions);
         Ok(verdicts)
     }
 
-    async fn look_up(&self, wanted: Wanted) -> Result<Told, DedupeError> {
-        let Wanted { mut events, repeats } = wanted;
+    async fn look_up(&self, wanted: Wanted, tenants: &[&TenantId]) -> Result<Told, DedupeError> {
+        let mut tenants = few_tenants(&wanted, tenants);
+        let Wanted { events, repeats } = wanted;
+        let mut events: BTreeSet<_> = events.into_keys().collect();
         let mut told = Told::default();
         while !events.is_empty() {
-            let found = self.driver.retrying(|| self.read_events(&events)).await?;
+            let read = || self.read_events(&events, tenants.as_deref());
+            let found = self.driver.retrying(read).await?;
             for event in &found.told {
                 events.remove(&event.offset);
             }
             told.events.extend(found.told);
             match found.unread.first() {
+                // it may be another tenant's, under a fingerprint that collides
+                None if tenants.take().is_some() => {}
                 // what is not there is missed by whoever asked
                 None => break,
                 Some((offset, Unread::Undecodable(cause))) => {
@@ -101,7 +107,11 @@ impl EarlierRecords<'_> {
         Ok(told)
     }
 
-    async fn read_events(&self, wanted: &BTreeSet<Offset>) -> Result<FoundEvents, EngineError> {
+    async fn read_events(
+        &self,
+        wanted: &BTreeSet<Offset>,
+        tenants: Option<&[TenantId]>,
+    ) -> Result<FoundEvents, EngineError> {
         let mut found = FoundEvents::default();
         let mut take = |row: StoredEvent| {
             self.driver.vitals.sign();
@@ -110,7 +120,7 @@ impl EarlierRecords<'_> {
                 Err(unread) => found.unread.push((row.offset, unread)),
             }
         };
-        self.driver.engine.earlier_events(self.trail, self.partition, wanted, &mut take).await?;
+        self.driver.engine.earlier_events(self.trail, self.partition, wanted, tenants, &mut take).await?;
         Ok(found)
     }
 
@@ -140,6 +150,21 @@ impl EarlierRecords<'_> {
             Some(Known::Unusable(cause)) => Err(undecodable(cause.to_string())),
         }
     }
+}
+
+/// So many tenants are named in a look-up; beyond, all of the window's rows are read for it.
+const MAX_NAMED_TENANTS: usize = 100;
+
+/// The tenants whose records ask, if they are few.
+fn few_tenants(wanted: &Wanted, tenants: &[&TenantId]) -> Option<Vec<TenantId>> {
+    let mut few = BTreeSet::new();
+    for asked_by in wanted.events.values() {
+        few.insert(*tenants.get(asked_by.0)?);
+        if few.len() > MAX_NAMED_TENANTS {
+            return None;
+        }
+    }
+    Some(few.into_iter().cloned().collect())
 }
 
 /// What became of the rows that were read.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Calm, arm, insert_into, wait_struck};
+use super::{Calm, arm, insert_into, metric, wait_struck};
 use crate::scenario::{Expected, Scenario};
 use crate::scene::Scene;
 use crate::tools::proxy::{Fault, Loss};
@@ -63,13 +63,4 @@ async fn unknown_status(scene: &mut Scene) -> anyhow::Result<()> {
     scene.healed();
     scene.stored(500).await?;
     calm.expect_kept(scene).await
-}
-
-/// Of all that run.
-async fn metric(scene: &Scene, name: &str) -> f64 {
-    let mut sum = 0.0;
-    for index in scene.running() {
-        sum += scene.fleet.metric(index, name).await.unwrap_or_default();
-    }
-    sum
 }

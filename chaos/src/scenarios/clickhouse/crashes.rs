@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{clickhouse_answers, restart_clickhouse};
+use super::{clickhouse_answers, metric, restart_clickhouse};
 use crate::scenario::{Expected, Scenario};
 use crate::scene::Scene;
 use crate::stack::Engine;
@@ -25,6 +25,7 @@ pub const SCENARIOS: &[Scenario] = &[
 const KILLS: u32 = 5;
 /// Of each table's parts.
 const TABLES: [&str; 3] = ["events", "duplicates", "event_batches"];
+const SECOND_ATTEMPTS: &str = "sealtrail_processor_second_attempts_total";
 const MET_LIMIT: Duration = Duration::from_secs(30);
 /// A batch in doubt waits until nothing of it can land any more, then reads back.
 const SECOND_ATTEMPT_LIMIT: Duration = Duration::from_secs(60);
@@ -39,7 +40,7 @@ async fn killed_again_and_again(scene: &mut Scene) -> anyhow::Result<()> {
 }
 
 async fn killed_at_the_rename(scene: &mut Scene) -> anyhow::Result<()> {
-    let attempts = second_attempts(scene).await?;
+    let attempts = metric(scene, SECOND_ATTEMPTS).await;
     for table in TABLES {
         let before = scene.stack.pid(Engine::ClickHouse)?;
         meet(scene, PartFault::Kill, table).await?;
@@ -52,7 +53,7 @@ async fn killed_at_the_rename(scene: &mut Scene) -> anyhow::Result<()> {
 }
 
 async fn disk_fails(scene: &mut Scene) -> anyhow::Result<()> {
-    let attempts = second_attempts(scene).await?;
+    let attempts = metric(scene, SECOND_ATTEMPTS).await;
     for table in TABLES {
         meet(scene, PartFault::Eio, table).await?;
         scene.healed();
@@ -78,15 +79,10 @@ async fn meet(scene: &Scene, fault: PartFault, table: &str) -> anyhow::Result<()
     Ok(())
 }
 
-/// Batches that took more than one attempt.
-async fn second_attempts(scene: &Scene) -> anyhow::Result<i64> {
-    scene.number("SELECT count() FROM event_batches WHERE attempt > 0").await
-}
-
 /// The token says that the rows are there; only a read-back finds that they are not, and inserts them under another.
-async fn expect_more(scene: &Scene, before: i64) -> anyhow::Result<()> {
-    let wanted = before + TABLES.len() as i64;
+async fn expect_more(scene: &Scene, before: f64) -> anyhow::Result<()> {
+    let wanted = before + TABLES.len() as f64;
     let what = format!("{} batches take another attempt", TABLES.len());
-    let took = || async { second_attempts(scene).await.is_ok_and(|attempts| attempts >= wanted) };
-    wait::until(&what, SECOND_ATTEMPT_LIMIT, took).await
+    wait::until(&what, SECOND_ATTEMPT_LIMIT, || async { metric(scene, SECOND_ATTEMPTS).await >= wanted })
+        .await
 }

@@ -112,10 +112,14 @@ fn ends(fleet: &Fleet) -> Vec<usize> {
 }
 
 async fn consumers_replaced(scene: &Scene) -> f64 {
+    metric(scene, "sealtrail_processor_consumer_restarts_total").await
+}
+
+/// Summed over all processors that run.
+async fn metric(scene: &Scene, name: &str) -> f64 {
     let mut sum = 0.0;
     for index in scene.running() {
-        let metric = scene.fleet.metric(index, "sealtrail_processor_consumer_restarts_total");
-        sum += metric.await.unwrap_or_default();
+        sum += scene.fleet.metric(index, name).await.unwrap_or_default();
     }
     sum
 }

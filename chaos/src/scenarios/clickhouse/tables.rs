@@ -61,7 +61,7 @@ const NARROWED: LossyChange = LossyChange {
     change: Change {
         sql: "ALTER TABLE events MODIFY COLUMN duration_ms Nullable(Int8)",
         undo: "ALTER TABLE events MODIFY COLUMN duration_ms Nullable(Int64)",
-        reasons: &["events.duration_ms"],
+        reasons: &["duration_ms", "TYPE_MISMATCH"],
     },
     lost: "duration_ms < 0",
 };
@@ -71,7 +71,7 @@ const NON_NULLABLE: LossyChange = LossyChange {
     change: Change {
         sql: "ALTER TABLE events MODIFY COLUMN source_host String DEFAULT 'lost'",
         undo: "ALTER TABLE events MODIFY COLUMN source_host Nullable(String)",
-        reasons: &["events.source_host", "CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN"],
+        reasons: &["source_host", "TYPE_MISMATCH"],
     },
     lost: "source_host = 'lost'",
 };

@@ -2,6 +2,7 @@
  * the machine orders them, mapped, so that a new value holds at once and costs nothing. The monotonic clock stays right. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -11,12 +12,20 @@
 
 #include "triggers.h"
 
+/* Greater than any time since a machine's start, less than any time since 1970: tells the two clocks' times apart. */
+static const time_t WALL_CLOCK_S = 1000000000;
+
 static const volatile int64_t *shift_s;
 static int (*real_clock)(clockid_t, struct timespec *);
+static int (*real_wait)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
 
 __attribute__((constructor)) static void begin(void) {
     char path[4096];
     real_clock = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    /* without the version this is a symbol of another age, whose conditions have another form */
+    void *wait = dlvsym(RTLD_NEXT, "pthread_cond_timedwait", "GLIBC_2.3.2");
+    if (wait == NULL) wait = dlsym(RTLD_NEXT, "pthread_cond_timedwait");
+    real_wait = (int (*)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *))wait;
     if (!trigger_path(path, sizeof path, "clock")) return;
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) return;
@@ -48,4 +57,10 @@ time_t time(time_t *now) {
     if (clock_gettime(CLOCK_REALTIME, &time) != 0) return -1;
     if (now != NULL) *now = time.tv_sec;
     return time.tv_sec;
+}
+
+int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until) {
+    struct timespec really = *until;
+    if (really.tv_sec > WALL_CLOCK_S) really.tv_sec -= shift();
+    return real_wait(condition, mutex, &really);
 }

@@ -95,15 +95,16 @@ pub const CODES: &[Row] = &[
     (AssignmentLost,                Never,     NewClient,   NewClient),
     (FencedMemberEpoch,             Never,     NewClient,   NewClient),
     (StaleMemberEpoch,              Never,     NewClient,   NewClient),
-    // the group; the client joins again by itself, and a commit that met it is not known
+    // the group; the client joins again by itself. What became of a commit is known only where the group itself refused
+    // it: it was being shared out
     (WaitingForCoordinator,         Never,     Retry,       NewClient),
     (CoordinatorLoadInProgress,     Never,     Retry,       NewClient),
     (CoordinatorNotAvailable,       Never,     Retry,       NewClient),
     (NotCoordinator,                Never,     Retry,       NewClient),
-    (IllegalGeneration,             Never,     Retry,       NewClient),
+    (IllegalGeneration,             Never,     Retry,       Retry),
     (UnknownMemberId,               Never,     Retry,       NewClient),
     (MemberIdRequired,              Never,     Retry,       NewClient),
-    (RebalanceInProgress,           Never,     Retry,       NewClient),
+    (RebalanceInProgress,           Never,     Retry,       Retry),
     (UnstableOffsetCommit,          Never,     Retry,       NewClient),
     (NoOffset,                      Never,     Retry,       NewClient),
     (InconsistentGroupProtocol,     Never,     SETTINGS,    SETTINGS),

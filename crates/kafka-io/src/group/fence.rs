@@ -1,11 +1,13 @@
 //! The fence: which assignments live, and which commits may run under them. It speaks to no broker itself: the polling
 //! thread (`session.rs`) does, and the processor's simulation plays that thread's part with this same fence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use audit_event::{AssignmentGeneration, NextOffset, Offset, PartitionId};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::lane::{Flow, Lane, WAITING_CHUNKS};
@@ -30,10 +32,32 @@ pub enum FlowChange {
     Resume(PartitionId),
 }
 
+/// What came of a commit that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitAnswer {
+    Done,
+    /// Refused and not written: the group is being shared out. It may be sent again as long as its assignment lives.
+    NotNow(String),
+    /// Whether it was written is not known, or no commit of this consumer will be.
+    Unknown(String),
+}
+
+/// The pause before a commit that was put off is sent again.
+const PUT_OFF_FOR: Duration = Duration::from_millis(25);
+
 /// One consumer's assignments, from its first to its last.
 pub struct Fence {
     handler: Arc<dyn GroupHandler>,
+    /// How long a commit is put off at most.
+    commit_patience: Duration,
     state: Mutex<State>,
+}
+
+/// A commit that waits until the group is shared out.
+struct PutOff {
+    request: CommitRequest,
+    since: Instant,
+    again_at: Instant,
 }
 
 struct State {
@@ -42,6 +66,8 @@ struct State {
     broken: Option<String>,
     requests: Receiver<CommitRequest>,
     requests_in: Sender<CommitRequest>,
+    /// At most one of each worker, which waits for its answer.
+    put_off: VecDeque<PutOff>,
     last_generation: AssignmentGeneration,
 }
 
@@ -57,11 +83,17 @@ impl Draining {
 }
 
 impl Fence {
-    /// `last_generation` is that of the consumer before: generations never repeat in a process.
-    pub fn new(handler: Arc<dyn GroupHandler>, last_generation: AssignmentGeneration) -> Self {
+    /// `last_generation` is that of the consumer before: generations never repeat in a process. A commit that the group
+    /// refuses because it is being shared out is sent again for `commit_patience`.
+    pub fn new(
+        handler: Arc<dyn GroupHandler>,
+        last_generation: AssignmentGeneration,
+        commit_patience: Duration,
+    ) -> Self {
         let (requests_in, requests) = std::sync::mpsc::channel();
-        let state = State { lanes: BTreeMap::new(), broken: None, requests, requests_in, last_generation };
-        Self { handler, state: Mutex::new(state) }
+        let (lanes, put_off) = (BTreeMap::new(), VecDeque::new());
+        let state = State { lanes, broken: None, requests, requests_in, put_off, last_generation };
+        Self { handler, commit_patience, state: Mutex::new(state) }
     }
 
     /// Only the polling thread takes it, so it never waits.
@@ -121,15 +153,24 @@ impl Fence {
     }
 
     /// Runs the commits that workers asked for, one after the other, each to its answer. `send` answers when the broker
-    /// has answered, with the reason where it did not say yes.
-    pub fn serve_commits(&self, send: &mut dyn FnMut(PartitionId, &Committed) -> Result<(), String>) {
+    /// has answered.
+    pub fn serve_commits(&self, send: &mut dyn FnMut(PartitionId, &Committed) -> CommitAnswer) {
         loop {
-            let request = {
-                let state = self.state();
-                let Ok(request) = state.requests.try_recv() else { return };
-                request
+            let Some((request, since)) = self.state().next_commit(Instant::now()) else { return };
+            let result = match self.commit(&request, send) {
+                Ok(CommitAnswer::Done) => Ok(()),
+                Ok(CommitAnswer::NotNow(_)) if since.elapsed() < self.commit_patience => {
+                    self.put_off(request, since);
+                    continue;
+                }
+                Ok(CommitAnswer::NotNow(reason) | CommitAnswer::Unknown(reason)) => {
+                    self.handler.incident(Incident::CommitFailed);
+                    let reason = format!("commit of partition {}: {reason}", request.partition);
+                    self.break_off(reason.clone());
+                    Err(CommitError::Unknown(reason))
+                }
+                Err(error) => Err(error),
             };
-            let result = self.commit(&request, send);
             // a worker that was abandoned meanwhile does not wait for the answer
             let _nobody_waits = request.answer.send(result);
         }
@@ -138,22 +179,23 @@ impl Fence {
     fn commit(
         &self,
         request: &CommitRequest,
-        send: &mut dyn FnMut(PartitionId, &Committed) -> Result<(), String>,
-    ) -> Result<(), CommitError> {
+        send: &mut dyn FnMut(PartitionId, &Committed) -> CommitAnswer,
+    ) -> Result<CommitAnswer, CommitError> {
         if !self.state().lives(request.partition, request.generation) {
             return Err(CommitError::Fenced);
         }
-        let sent = send(request.partition, &request.committed);
+        let answer = send(request.partition, &request.committed);
         if let Some(lane) = self.state().lanes.get(&request.partition) {
             // it waited for the answer, however long that took
             lane.vitals.sign();
         }
-        sent.map_err(|error| {
-            self.handler.incident(Incident::CommitFailed);
-            let reason = format!("commit of partition {}: {error}", request.partition);
-            self.break_off(reason.clone());
-            CommitError::Unknown(reason)
-        })
+        Ok(answer)
+    }
+
+    fn put_off(&self, request: CommitRequest, since: Instant) {
+        self.handler.incident(Incident::CommitPutOff);
+        let again_at = Instant::now() + PUT_OFF_FOR;
+        self.state().put_off.push_back(PutOff { request, since, again_at });
     }
 
     /// Asks workers to finish. Their commits must be served until they have, within the drain time; then
@@ -221,6 +263,14 @@ impl State {
     fn lives(&self, partition: PartitionId, generation: AssignmentGeneration) -> bool {
         let lane = self.lanes.get(&partition);
         self.broken.is_none() && lane.is_some_and(|l| l.generation == generation && !l.abandon.is_cancelled())
+    }
+
+    /// The next commit to be sent, and since when it waits.
+    fn next_commit(&mut self, now: Instant) -> Option<(CommitRequest, Instant)> {
+        match self.put_off.pop_front_if(|waiting| waiting.again_at <= now) {
+            Some(PutOff { request, since, .. }) => Some((request, since)),
+            None => Some((self.requests.try_recv().ok()?, now)),
+        }
     }
 
     fn assign(&mut self, standing: Standing, first: Offset) -> Assignment {

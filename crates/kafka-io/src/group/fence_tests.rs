@@ -9,6 +9,7 @@ use super::super::{ClientStatus, InFlight};
 use super::*;
 
 const P: PartitionId = PartitionId(0);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Keeps the assignments for the test to work on.
 #[derive(Default)]
@@ -32,7 +33,7 @@ impl GroupHandler for Assigned {
 
 fn begun() -> (Fence, Assignment) {
     let handler = Arc::new(Assigned::default());
-    let fence = Fence::new(handler.clone(), AssignmentGeneration(6));
+    let fence = Fence::new(handler.clone(), AssignmentGeneration(6), PATIENCE);
     let (log_start, high_watermark) = (Offset(0), NextOffset(100));
     fence.begin(vec![Standing { partition: P, committed: None, log_start, high_watermark }]);
     let assignment = handler.0.lock().expect("alone").pop().expect("an assignment");
@@ -110,10 +111,61 @@ async fn what_is_in_flight_is_counted_from_the_poll_to_the_close() {
 #[tokio::test]
 async fn an_answered_commit_is_a_sign_of_life() {
     let (fence, assignment) = begun();
+    let committing = commit(&assignment).await;
+    fence.serve_commits(&mut |_, _| CommitAnswer::Done);
+    committing.await.expect("it ends").expect("it is committed");
+    assert_eq!(seen(&fence).worker, WorkerSeen::Busy { signs: 1 });
+}
+
+type Committing = tokio::task::JoinHandle<Result<(), CommitError>>;
+
+async fn commit(assignment: &Assignment) -> Committing {
     let commits = assignment.commits.clone();
     let committing = tokio::spawn(async move { commits.commit(NextOffset(41), String::new()).await });
     tokio::task::yield_now().await;
-    fence.serve_commits(&mut |_, _| Ok(()));
-    committing.await.expect("it ends").expect("it is committed");
-    assert_eq!(seen(&fence).worker, WorkerSeen::Busy { signs: 1 });
+    committing
+}
+
+fn not_now(sent: &mut u32) -> CommitAnswer {
+    *sent += 1;
+    CommitAnswer::NotNow("rebalance in progress".to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_the_group_refuses_while_it_is_shared_out_is_sent_again() {
+    let (fence, assignment) = begun();
+    let committing = commit(&assignment).await;
+    let mut sent = 0;
+    for _ in 0..4 {
+        fence.serve_commits(&mut |_, _| not_now(&mut sent));
+        fence.serve_commits(&mut |_, _| not_now(&mut sent));
+        tokio::time::advance(PUT_OFF_FOR).await;
+    }
+    assert_eq!(sent, 4, "not sooner than after the pause");
+    assert_eq!((fence.broken(), committing.is_finished()), (None, false));
+    fence.serve_commits(&mut |_, _| CommitAnswer::Done);
+    assert_eq!(committing.await.expect("it ends"), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_was_put_off_is_not_sent_under_an_assignment_that_has_ended() {
+    let (fence, assignment) = begun();
+    let committing = commit(&assignment).await;
+    fence.serve_commits(&mut |_, _| not_now(&mut 0));
+    fence.abandon(&[P]);
+    tokio::time::advance(PUT_OFF_FOR).await;
+    fence.serve_commits(&mut |_, _| panic!("it must not be sent"));
+    assert_eq!(committing.await.expect("it ends"), Err(CommitError::Fenced));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_is_put_off_for_so_long_and_not_for_ever() {
+    let (fence, assignment) = begun();
+    let committing = commit(&assignment).await;
+    fence.serve_commits(&mut |_, _| not_now(&mut 0));
+    tokio::time::advance(PATIENCE).await;
+    assert_eq!(fence.broken(), None);
+    fence.serve_commits(&mut |_, _| not_now(&mut 0));
+    assert!(matches!(committing.await.expect("it ends"), Err(CommitError::Unknown(_))));
+    assert!(fence.broken().is_some());
 }

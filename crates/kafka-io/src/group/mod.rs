@@ -3,12 +3,14 @@
 //!
 //! One thread polls. Rebalance callbacks and commits run on that thread alone, so that a commit can't slip between a
 //! revocation and the next owner: Kafka checks a commit's generation, not who owns the partition, and librdkafka
-//! stamps the generation late. A commit whose answer is not known ends every assignment, and a consumer that lost
-//! its assignment is thrown away, never used again.
+//! stamps the generation late. A commit that is refused while the group is being shared out is sent again as long as its
+//! assignment lives; one whose answer is not known ends every assignment, and a consumer that lost its assignment is
+//! thrown away, never used again.
 
 mod fence;
+mod inquiry;
 mod lane;
-mod log_ends;
+mod owners;
 mod rebalances;
 mod session;
 mod vitals;
@@ -23,7 +25,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-pub use fence::{Draining, Fence, FlowChange, Standing};
+pub use fence::{CommitAnswer, Draining, Fence, FlowChange, Standing};
 pub use lane::WAITING_BYTES;
 pub use session::run;
 pub use vitals::{InFlight, Vitals};
@@ -54,7 +56,8 @@ pub struct GroupConfig {
     pub prefetch_kib: u32,
     /// A partition stands still for so long, though there are records for it and its worker would take them: then the
     /// consumer is thrown away and a new one joins. The same if a worker with something to do shows no sign of life for
-    /// as long and the longest call that it may be waiting for.
+    /// as long and the longest call that it may be waiting for, or if nobody in the group has a partition for as long and
+    /// the time to drain it.
     #[schemars(range(min = 5_000, max = 3_600_000))]
     pub stall_timeout_ms: u64,
 }
@@ -199,9 +202,11 @@ pub enum Incident {
     Resumed(PartitionId),
     /// A commit failed or was not answered.
     CommitFailed,
+    /// A commit was refused because the group is being shared out; it is sent again.
+    CommitPutOff,
     /// The consumer was thrown away; a new one joins.
     ConsumerReplaced,
-    /// The partition, or its worker, stood still; the consumer is thrown away for it.
+    /// The partition, or its worker, stood still, or nobody had it; the consumer is thrown away for it.
     Stalled(PartitionId),
 }
 

@@ -10,9 +10,9 @@ use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::{Offset as Position, TopicPartitionList};
 
-use super::fence::{Fence, Standing};
-use super::log_ends::LogEnds;
-use super::watchdog::Watchdog;
+use super::fence::{CommitAnswer, Fence, Standing};
+use super::inquiry::{Answer, Inquiry};
+use super::watchdog::{Patience, Watchdog};
 use super::{ClientStatus, Committed, GroupConfig, GroupError, Incident};
 use crate::config::KafkaConfig;
 use crate::errors::{Meaning, Operation};
@@ -26,7 +26,7 @@ pub(super) struct Rebalances {
     topic: String,
     drain_timeout: Duration,
     watchdog: Mutex<Watchdog>,
-    log_ends: Mutex<LogEnds>,
+    inquiry: Mutex<Inquiry>,
     trouble: Mutex<Trouble>,
 }
 
@@ -40,14 +40,15 @@ struct Trouble {
 
 impl Rebalances {
     pub fn new(kafka: &KafkaConfig, topic: &str, config: &GroupConfig, fence: Fence) -> Self {
-        let stall_timeout = Duration::from_millis(config.stall_timeout_ms);
-        let worker_patience = stall_timeout + fence.handler().longest_call();
+        let fetch = Duration::from_millis(config.stall_timeout_ms);
+        let drain_timeout = Duration::from_millis(config.drain_timeout_ms);
+        let (worker, owner) = (fetch + fence.handler().longest_call(), fetch + drain_timeout);
         Self {
             fence,
             topic: topic.to_owned(),
-            drain_timeout: Duration::from_millis(config.drain_timeout_ms),
-            watchdog: Mutex::new(Watchdog::new(stall_timeout, worker_patience)),
-            log_ends: Mutex::new(LogEnds::start(kafka, topic)),
+            drain_timeout,
+            watchdog: Mutex::new(Watchdog::new(Patience { fetch, worker, owner })),
+            inquiry: Mutex::new(Inquiry::start(kafka, &config.group_id, topic)),
             trouble: Mutex::default(),
         }
     }
@@ -66,27 +67,42 @@ impl Rebalances {
         self.trouble().stop.take()
     }
 
-    /// Decides what becomes of an error, as `errors.rs` says.
+    /// What an error means, as `errors.rs` says.
+    fn meaning_of(consumer: &BaseConsumer<Self>, operation: Operation, error: &ClientError) -> Meaning {
+        // a fatal error only names itself; the client knows what it was
+        match consumer.client().fatal_error().map(|(code, _)| Meaning::of(operation, code)) {
+            // no client with a fatal error goes on
+            Some(Meaning::Retry) => Meaning::NewClient,
+            fatal => fatal.unwrap_or_else(|| Meaning::of_error(operation, error)),
+        }
+    }
+
+    /// Decides what becomes of an error.
     pub fn take_error(
         &self,
         consumer: &BaseConsumer<Self>,
         operation: Operation,
         action: &str,
         error: &ClientError,
-    ) {
-        // a fatal error only names itself; the client knows what it was
-        let fatal = consumer.client().fatal_error().map(|(code, _)| Meaning::of(operation, code));
-        let meaning = fatal.unwrap_or_else(|| Meaning::of_error(operation, error));
+    ) -> Meaning {
+        let meaning = Self::meaning_of(consumer, operation, error);
         let (cause, action) = (error.to_string(), action.to_owned());
         let stop = match meaning {
             Meaning::Mend(mend) => GroupError::Refused { action, cause, mend },
             Meaning::RecordsGone => GroupError::OffsetOutOfRange { topic: self.topic.clone(), cause },
-            Meaning::Retry if fatal.is_none() => return tracing::warn!(cause, action, "kafka consumer"),
-            _ => return self.fence.break_off(format!("{action}: {cause}")),
+            Meaning::Retry => {
+                tracing::warn!(cause, action, "kafka consumer");
+                return meaning;
+            }
+            _ => {
+                self.fence.break_off(format!("{action}: {cause}"));
+                return meaning;
+            }
         };
         // nothing is begun and nothing committed any more
         self.fence.break_off(stop.to_string());
         self.trouble().stop.get_or_insert(stop);
+        meaning
     }
 
     /// Looks whether a partition stands still; if one does, this consumer is done for.
@@ -95,12 +111,15 @@ impl Rebalances {
         if !self.watchdog().is_due(now) {
             return;
         }
-        let log_ends = self.log_ends.lock().unwrap_or_else(PoisonError::into_inner);
-        log_ends.answers().for_each(|(partition, end)| self.watchdog().log_ends(partition, end));
-        let verdict = self.watchdog().look(now, &self.fence.seen());
-        if !verdict.ask.is_empty() {
-            log_ends.ask(verdict.ask);
+        let inquiry = self.inquiry.lock().unwrap_or_else(PoisonError::into_inner);
+        for answer in inquiry.answers() {
+            match answer {
+                Answer::LogEnd(partition, end) => self.watchdog().log_ends(partition, end),
+                Answer::Unowned(partitions) => self.watchdog().unowned(&partitions),
+            }
         }
+        let verdict = self.watchdog().look(now, &self.fence.seen());
+        verdict.ask.into_iter().for_each(|question| inquiry.ask(question));
         if let Some(stall) = verdict.stall {
             self.fence.handler().incident(Incident::Stalled(stall.partition()));
             self.fence.break_off(stall.to_string());
@@ -112,11 +131,12 @@ impl Rebalances {
             let sent = self
                 .offsets(partition, committed)
                 .and_then(|offsets| consumer.commit(&offsets, CommitMode::Sync));
-            sent.map_err(|error| {
-                let action = format!("commit of partition {partition} of {}", self.topic);
-                self.take_error(consumer, Operation::Commit, &action, &error);
-                error.to_string()
-            })
+            let Err(error) = sent else { return CommitAnswer::Done };
+            let action = format!("commit of partition {partition} of {}", self.topic);
+            match self.take_error(consumer, Operation::Commit, &action, &error) {
+                Meaning::Retry => CommitAnswer::NotNow(error.to_string()),
+                _ => CommitAnswer::Unknown(error.to_string()),
+            }
         });
     }
 

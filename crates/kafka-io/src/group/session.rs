@@ -1,7 +1,7 @@
 //! The polling thread: one consumer after the other, each used until its assignment ends.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use audit_event::{AssignmentGeneration, Offset, PartitionId, RecordTime};
 use rdkafka::TopicPartitionList;
@@ -23,6 +23,11 @@ const IDLE_POLL: Duration = Duration::from_millis(2);
 const STUCK_TICK: Duration = Duration::from_millis(1);
 /// The wait before the next consumer after one broke.
 const RESTART_WAIT: Duration = Duration::from_millis(500);
+/// A commit waits for so many sessions until the group is shared out: in the first a member that died meanwhile is
+/// noticed.
+const REBALANCE_SESSIONS: u32 = 2;
+/// How long a consumer that is thrown away has to say that it leaves.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 enum SessionEnd {
     Stopped,
@@ -39,7 +44,8 @@ pub fn run(
 ) -> Result<(), GroupError> {
     let mut last_generation = AssignmentGeneration(0);
     while !stop.is_cancelled() {
-        let fence = Fence::new(handler.clone(), last_generation);
+        let commit_patience = REBALANCE_SESSIONS * Duration::from_millis(group.session_timeout_ms.into());
+        let fence = Fence::new(handler.clone(), last_generation, commit_patience);
         let consumer = make_consumer(kafka, group, Rebalances::new(kafka, topic, group, fence))?;
         consumer.subscribe(&[topic]).map_err(|e| KafkaError::new(format!("subscribe to {topic}"), e))?;
         let end = session(&consumer, topic, group, stop)?;
@@ -47,11 +53,24 @@ pub fn run(
         if let SessionEnd::Broken(reason) = end {
             tracing::warn!(reason, "the consumer is thrown away; a new one joins");
             consumer.context().fence.handler().incident(Incident::ConsumerReplaced);
+            leave(&consumer);
             drop(consumer);
             std::thread::sleep(RESTART_WAIT);
         }
     }
     Ok(())
+}
+
+/// Says that this member leaves, which a static one does not do by itself. The group is then shared out anew: the next
+/// consumer would be given what this one had, and what this one was giving up nobody would get.
+fn leave(consumer: &BaseConsumer<Rebalances>) {
+    consumer.unsubscribe();
+    let until = Instant::now() + LEAVE_TIMEOUT;
+    let has_partitions = || consumer.assignment().is_ok_and(|assigned| assigned.count() > 0);
+    while has_partitions() && Instant::now() < until {
+        // calls back that they are revoked; what was still to be polled is for nobody
+        let _thrown_away = consumer.poll(IDLE_POLL);
+    }
 }
 
 fn make_consumer(
@@ -77,6 +96,8 @@ fn make_consumer(
         .set("fetch.queue.backoff.ms", "5")
         .set("fetch.wait.max.ms", "50")
         .set("fetch.error.backoff.ms", "100")
+        // so soon a partition that was added is noticed, and refused
+        .set("topic.metadata.refresh.interval.ms", "30000")
         .set("statistics.interval.ms", "2000");
     if !group.instance_id.is_empty() {
         client.set("group.instance.id", &group.instance_id);
@@ -149,7 +170,8 @@ fn take(consumer: &BaseConsumer<Rebalances>, topic: &str, polled: Result<Borrowe
         Ok(message) => message,
         Err(error) => {
             let action = format!("read {topic}");
-            return rebalances.take_error(consumer, Operation::Fetch, &action, &error);
+            rebalances.take_error(consumer, Operation::Fetch, &action, &error);
+            return;
         }
     };
     match to_record(&message) {

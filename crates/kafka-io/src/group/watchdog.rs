@@ -1,5 +1,5 @@
 //! The watchdog: notices a partition that stands still though there are records for it and its worker would take them,
-//! and a worker that shows no sign of life. It decides only; time and what was seen are its arguments.
+//! a worker that shows no sign of life, and a partition that nobody has. It decides only; time and what was seen are its arguments.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,11 +8,13 @@ use std::time::Duration;
 use audit_event::{AssignmentGeneration, NextOffset, PartitionId};
 use tokio::time::Instant;
 
+use super::inquiry::Question;
+
 /// How often the watchdog looks.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Time counts only while somebody looked: a process that was stopped for an hour has not waited for an hour.
 const LONGEST_STEP: Duration = Duration::from_secs(2);
-/// A silent partition's end is asked for so often in the time that it may stand still.
+/// A silent partition's end, and who has which partition, is asked for so often in the time that it may stand still.
 const QUESTIONS: u32 = 4;
 
 /// A partition as the polling thread sees it.
@@ -51,12 +53,16 @@ pub(super) enum Stall {
     Fetch { partition: PartitionId, position: NextOffset, end: NextOffset, after: Duration },
     /// The worker has something to do and shows no sign of life.
     Worker { partition: PartitionId, after: Duration },
+    /// No member of the group has the partition.
+    NoOwner { partition: PartitionId, after: Duration },
 }
 
 impl Stall {
     pub fn partition(self) -> PartitionId {
         match self {
-            Self::Fetch { partition, .. } | Self::Worker { partition, .. } => partition,
+            Self::Fetch { partition, .. }
+            | Self::Worker { partition, .. }
+            | Self::NoOwner { partition, .. } => partition,
         }
     }
 }
@@ -74,6 +80,11 @@ impl fmt::Display for Stall {
                 "partition {partition} is stalled: its worker gave no sign of life for {} s",
                 after.as_secs()
             ),
+            Self::NoOwner { partition, after } => write!(
+                f,
+                "partition {partition} is stalled: no member of the group has had it for {} s",
+                after.as_secs()
+            ),
         }
     }
 }
@@ -82,17 +93,29 @@ impl fmt::Display for Stall {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub stall: Option<Stall>,
-    /// Silent partitions whose end has to be known.
-    pub ask: Vec<PartitionId>,
+    pub ask: Vec<Question>,
+}
+
+/// How long something may stand still.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// A partition for which there are records.
+    pub fetch: Duration,
+    /// A worker, which may be in the middle of a call that takes long.
+    pub worker: Duration,
+    /// A partition that nobody has, which may be on its way from one member to another.
+    pub owner: Duration,
 }
 
 pub(super) struct Watchdog {
-    stall_timeout: Duration,
-    /// The same for a worker, which may be in the middle of a call that takes long.
-    worker_patience: Duration,
+    patience: Patience,
     last_look: Option<Instant>,
     poll_was_held: bool,
     watched: BTreeMap<PartitionId, Watched>,
+    /// Since the owners were asked for.
+    owners_asked: Duration,
+    /// Partitions that nobody has, and how many answers in a row said so.
+    unowned: BTreeMap<PartitionId, u32>,
 }
 
 struct Watched {
@@ -110,13 +133,14 @@ struct Watched {
 }
 
 impl Watchdog {
-    pub fn new(stall_timeout: Duration, worker_patience: Duration) -> Self {
+    pub fn new(patience: Patience) -> Self {
         Self {
-            stall_timeout,
-            worker_patience,
+            patience,
             last_look: None,
             poll_was_held: false,
             watched: BTreeMap::new(),
+            owners_asked: Duration::ZERO,
+            unowned: BTreeMap::new(),
         }
     }
 
@@ -145,23 +169,36 @@ impl Watchdog {
         }
     }
 
+    /// The coordinator says that nobody has these.
+    pub fn unowned(&mut self, partitions: &[PartitionId]) {
+        self.unowned.retain(|partition, _| partitions.contains(partition));
+        partitions.iter().for_each(|partition| *self.unowned.entry(*partition).or_default() += 1);
+    }
+
+    fn without_owner(&self) -> Option<Stall> {
+        // the first answer says since when
+        let (&partition, _) = self.unowned.iter().find(|(_, answers)| **answers > QUESTIONS)?;
+        Some(Stall::NoOwner { partition, after: self.patience.owner })
+    }
+
     pub fn look(&mut self, now: Instant, all: &[Seen]) -> Verdict {
         let since =
             self.last_look.replace(now).map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
         let step = since.min(LONGEST_STEP);
         let poll_was_held = std::mem::take(&mut self.poll_was_held);
         self.watched.retain(|partition, _| all.iter().any(|seen| seen.partition == *partition));
-        let mut verdict = Verdict::default();
+        let mut verdict = Verdict { stall: self.without_owner(), ask: Vec::new() };
+        let mut silent = Vec::new();
         for seen in all {
             let watched = self.watched.entry(seen.partition).or_insert_with(|| Watched::new(seen));
             if watched.generation != seen.generation {
                 *watched = Watched::new(seen);
                 continue;
             }
-            let is_silent = watched.see_worker(seen, step) >= self.worker_patience;
-            let is_behind = watched.see_flow(seen, poll_was_held, step) >= self.stall_timeout;
-            if watched.wants_end(self.stall_timeout / QUESTIONS) {
-                verdict.ask.push(seen.partition);
+            let is_silent = watched.see_worker(seen, step) >= self.patience.worker;
+            let is_behind = watched.see_flow(seen, poll_was_held, step) >= self.patience.fetch;
+            if watched.wants_end(self.patience.fetch / QUESTIONS) {
+                silent.push(seen.partition);
             }
             let stall = match watched.end {
                 _ if is_silent => Stall::Worker { partition: seen.partition, after: watched.silent },
@@ -172,6 +209,14 @@ impl Watchdog {
                 _ => continue,
             };
             verdict.stall.get_or_insert(stall);
+        }
+        if !silent.is_empty() {
+            verdict.ask.push(Question::LogEnds(silent));
+        }
+        self.owners_asked += step;
+        if self.owners_asked >= self.patience.owner / QUESTIONS {
+            self.owners_asked = Duration::ZERO;
+            verdict.ask.push(Question::Owners);
         }
         verdict
     }

@@ -4,7 +4,8 @@ use super::*;
 
 const P: PartitionId = PartitionId(3);
 const TIMEOUT: Duration = Duration::from_secs(60);
-const PATIENCE: Duration = Duration::from_secs(100);
+const PATIENCE: Patience =
+    Patience { fetch: TIMEOUT, worker: Duration::from_secs(100), owner: Duration::from_secs(80) };
 /// Looks within which a stall must be seen: the timeout, the question before it, and one for good measure.
 const AT_LATEST: u32 = 60 + 15 + 1;
 
@@ -13,6 +14,7 @@ struct Watch {
     now: Instant,
     seen: Seen,
     asked: u32,
+    unowned: Vec<PartitionId>,
 }
 
 impl Watch {
@@ -24,7 +26,7 @@ impl Watch {
             flow: FlowSeen::Free,
             worker: WorkerSeen::Resting,
         };
-        Self { dog: Watchdog::new(TIMEOUT, PATIENCE), now: Instant::now(), seen, asked: 0 }
+        Self { dog: Watchdog::new(PATIENCE), now: Instant::now(), seen, asked: 0, unowned: Vec::new() }
     }
 
     /// One look a second; a broker answers each question with `end`. Answers after how many looks a stall was seen.
@@ -32,9 +34,14 @@ impl Watch {
         for look in 1..=looks {
             self.now += LOOK_EVERY;
             let verdict = self.dog.look(self.now, &[self.seen]);
-            if !verdict.ask.is_empty() {
-                self.asked += 1;
-                end.into_iter().for_each(|end| self.dog.log_ends(P, NextOffset(end)));
+            for question in &verdict.ask {
+                match question {
+                    Question::Owners => self.dog.unowned(&self.unowned),
+                    Question::LogEnds(_) => {
+                        self.asked += 1;
+                        end.into_iter().for_each(|end| self.dog.log_ends(P, NextOffset(end)));
+                    }
+                }
             }
             if let Some(stall) = verdict.stall {
                 return Some((look, stall));
@@ -151,4 +158,21 @@ fn a_worker_that_tries_again_and_again_is_none() {
     }
     watch.seen.worker = WorkerSeen::Resting;
     assert_eq!(watch.look(3_600, None), None);
+}
+
+#[test]
+fn a_partition_that_nobody_has_is_a_stall_and_one_on_its_way_is_none() {
+    let mut watch = Watch::new();
+    let (on_its_way, lost) = (PartitionId(7), PartitionId(8));
+    for _ in 0..20 {
+        watch.unowned = vec![on_its_way];
+        assert_eq!(watch.look(60, None), None);
+        watch.unowned.clear();
+        assert_eq!(watch.look(20, None), None, "somebody has it now");
+    }
+    watch.unowned = vec![lost];
+    let (after, stall) = watch.look(200, None).expect("a stall");
+    assert!((80..=102).contains(&after), "after {after} s");
+    assert!(stall.to_string().contains("no member of the group has had it for 80 s"), "{stall}");
+    assert_eq!(stall.partition(), lost);
 }

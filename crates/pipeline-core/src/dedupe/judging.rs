@@ -1,6 +1,6 @@
 //! Judging a batch: asks for what the window does not know, then gives the verdicts in order.
 
-use super::told::{Facts, Gone, Told, Wanted};
+use super::told::{CandidateIndex, Facts, Gone, Told, Wanted};
 use super::window::{Candidate, DedupeVerdict, Window};
 
 /// The most facts asked for at once: one for each record of the largest batch.
@@ -64,11 +64,12 @@ impl<'a> Judging<'a> {
         }
         self.wanted = Wanted::default();
         let mut depth = self.depth;
-        for candidate in &self.candidates[self.verdicts.len()..] {
+        let indexed = self.candidates.iter().enumerate().skip(self.verdicts.len());
+        for (index, candidate) in indexed {
             if self.wanted.len() >= MAX_LOOK_UPS {
                 break;
             }
-            self.window.want(candidate, &self.facts, depth, &mut self.wanted);
+            self.window.want((CandidateIndex(index), candidate), &self.facts, depth, &mut self.wanted);
             depth = 1;
         }
         self.depth = (self.depth * DEEPER).min(MAX_LOOK_UPS);

@@ -1,6 +1,6 @@
 //! What the window asks for, and what it is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 
 use audit_event::{Offset, RecordTime};
 use thiserror::Error;
@@ -11,13 +11,29 @@ use super::keys::{BodyHash, RecordKey};
 /// came before this one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Rows of `events`.
-    pub events: BTreeSet<Offset>,
+    /// Rows of `events`, each with the candidate that asks for it. Unless fingerprints collide the row is one of the
+    /// candidate's own tenant, which makes it easier to find.
+    pub events: BTreeMap<Offset, CandidateIndex>,
     /// Rows of `duplicates`, of which only the record time is wanted.
     pub repeats: BTreeSet<Offset>,
 }
 
+/// Counts the candidates of a batch from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CandidateIndex(pub usize);
+
 impl Wanted {
+    /// `false` if it is wanted already.
+    pub(super) fn event(&mut self, offset: Offset, asked_by: CandidateIndex) -> bool {
+        match self.events.entry(offset) {
+            btree_map::Entry::Occupied(_) => false,
+            btree_map::Entry::Vacant(place) => {
+                place.insert(asked_by);
+                true
+            }
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.events.len() + self.repeats.len()
     }
@@ -79,7 +95,7 @@ impl Facts {
     pub(super) fn add(&mut self, told: Told, wanted: &Wanted) -> Result<(), Gone> {
         self.events.extend(told.events.into_iter().map(|event| (event.offset, event)));
         self.repeats.extend(told.repeats.into_iter().map(|repeat| (repeat.offset, repeat.received_at)));
-        let gone = wanted.events.iter().find(|offset| !self.events.contains_key(offset));
+        let gone = wanted.events.keys().find(|offset| !self.events.contains_key(offset));
         match gone.or(wanted.repeats.iter().find(|offset| !self.repeats.contains_key(offset))) {
             Some(offset) => Err(Gone(*offset)),
             None => Ok(()),

@@ -9,7 +9,7 @@ use super::keys::{BodyHash, Fingerprint, RecordKey};
 use super::known::Identity;
 use super::links::Link;
 use super::ring::Ring;
-use super::told::{Facts, Wanted};
+use super::told::{CandidateIndex, Facts, Wanted};
 
 /// The longest window, in offsets: 32 bits must count them with room to spare.
 pub const MAX_WINDOW_OFFSETS: i64 = 1 << 31;
@@ -192,14 +192,20 @@ impl Window {
     }
 
     /// Adds what must be told before `candidate` can be judged, at most `most` facts of it.
-    pub(super) fn want(&self, candidate: &Candidate, facts: &Facts, most: usize, wanted: &mut Wanted) {
+    pub(super) fn want(
+        &self,
+        (index, candidate): (CandidateIndex, &Candidate),
+        facts: &Facts,
+        most: usize,
+        wanted: &mut Wanted,
+    ) {
         let mut left = most;
         let mut next = self.latest(candidate);
         while let Some((offset, link)) = next.filter(|_| left > 0) {
             let relation = self.relation(offset, link, candidate, facts);
             let is_new = match relation {
                 Relation::SameBody => return,
-                Relation::UnknownEvent(first) => wanted.events.insert(first),
+                Relation::UnknownEvent(first) => wanted.event(first, index),
                 Relation::UnknownTime(offset) => wanted.repeats.insert(offset),
                 Relation::Collision | Relation::TooFarInTime | Relation::OtherBody => false,
             };
