@@ -34,9 +34,13 @@ impl Login {
 
     /// Our own client as this user.
     pub fn engine(&self) -> ClickHouse {
+        self.engine_in("sealtrail")
+    }
+
+    pub fn engine_in(&self, database: &str) -> ClickHouse {
         let config = ClickHouseConfig {
             url: self.base.clone(),
-            database: "sealtrail".to_owned(),
+            database: database.to_owned(),
             user: self.user.clone(),
             password: Some(Secret::new(self.password.clone())),
             ..ClickHouseConfig::default()

@@ -165,6 +165,35 @@ fn a_newer_schema_is_read() {
     assert_eq!(event, AuditEvent { operation: Operation::Other, ..sample() });
 }
 
+/// A compatible schema may leave out what has a default (FULL_TRANSITIVE); it is read as the schema's own default.
+#[test]
+fn a_schema_without_the_fields_that_have_a_default_is_read() {
+    let mut leaner: serde_json::Value = serde_json::from_str(SCHEMA_TEXT).expect("json");
+    leaner["fields"].as_array_mut().expect("fields").retain(|field| field.get("default").is_none());
+    let kept: Vec<_> =
+        leaner["fields"].as_array().expect("fields").iter().map(|field| field["name"].clone()).collect();
+    assert_eq!(kept, ["event_id", "tenant_id", "occurred_at", "event_type", "actor"]);
+    let schema = Schema::parse_str(&leaner.to_string()).expect("parses");
+    let value = encode(&sample(), ID).expect("encodes");
+    let datum = &mut &value[wire::HEADER_BYTES..];
+    let reader = GenericDatumReader::builder(own_schema()).build().expect("a reader");
+    let apache_avro::types::Value::Record(mut fields) = reader.read_value(datum).expect("reads") else {
+        panic!("not a record")
+    };
+    fields.retain(|(name, _)| kept.contains(&serde_json::Value::from(name.as_str())));
+    let writer = GenericDatumWriter::builder(&schema).build().expect("a writer");
+    let datum = writer.write_value_to_vec(apache_avro::types::Value::Record(fields)).expect("writes");
+    let event = WriterSchema::parse(&leaner.to_string()).expect("parses").decode(&datum).expect("decodes");
+    // what the library fills in from the schemas alone
+    let resolving =
+        GenericDatumReader::builder(&schema).reader_schema(own_schema()).build().expect("a reader");
+    let resolved = resolving.read_value(&mut datum.as_slice()).expect("reads");
+    let filled = GenericDatumWriter::builder(own_schema()).build().expect("a writer");
+    let filled = filled.write_value_to_vec(resolved).expect("writes");
+    assert_eq!(event, WriterSchema::own().decode(&filled).expect("decodes"));
+    assert_eq!((event.outcome, event.severity), (Outcome::Unknown, Severity::Info));
+}
+
 fn sample() -> AuditEvent {
     AuditEvent {
         event_id: "0192f0c1-2345-7abc-8def-0123456789ab".parse().expect("an id"),

@@ -58,8 +58,14 @@ async fn members_come_and_go(scene: &mut Scene) -> anyhow::Result<()> {
 }
 
 async fn others_have_all(scene: &Scene) -> bool {
-    let partitions = scene.stack.kafka.partitions(schemas::EVENTS_TOPIC).await.unwrap_or(i32::MAX);
-    assigned(scene, 0).await + assigned(scene, 1).await == partitions
+    shares(scene).await.is_some()
+}
+
+/// What each of the two has, once that is everything.
+async fn shares(scene: &Scene) -> Option<[i32; 2]> {
+    let partitions = scene.stack.kafka.partitions(schemas::EVENTS_TOPIC).await.ok()?;
+    let shares = [assigned(scene, 0).await, assigned(scene, 1).await];
+    (shares.iter().sum::<i32>() == partitions).then_some(shares)
 }
 
 async fn assigned(scene: &Scene, index: usize) -> i32 {
@@ -117,7 +123,7 @@ async fn lose_membership(scene: &Scene, owner: usize) -> anyhow::Result<()> {
 async fn come_back(scene: &Scene, owner: usize) -> anyhow::Result<()> {
     scene.stack.doors[owner].set(&Fault::Pass);
     wait::until("it has partitions again", MOVE_LIMIT, || async {
-        assigned(scene, owner).await > 0 && others_have_all(scene).await
+        shares(scene).await.is_some_and(|shares| shares.iter().all(|share| *share > 0))
     })
     .await
 }

@@ -11,7 +11,7 @@
 //! longer than the stack waits for it.
 //!
 //! Limits: timers and waits by the monotonic clock stay right. Of the waits until a moment of the wall clock only
-//! `pthread_cond_timedwait` knows the shift (librdkafka's waits, `LockSupport.parkUntil` in Java).
+//! `pthread_cond_timedwait` (Java's `LockSupport.parkUntil`) and `cnd_timedwait` (librdkafka's waits) know the shift.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -130,18 +130,31 @@ mod tests {
         fs::remove_dir_all(dir).expect("removed");
     }
 
-    /// As librdkafka waits.
+    /// Waits a second in each of the ways that a process may.
     const WAITS: &str = r#"
         #include <pthread.h>
+        #include <threads.h>
         #include <time.h>
+        static struct timespec in_half_a_second(void) {
+            struct timespec until;
+            clock_gettime(CLOCK_REALTIME, &until);
+            until.tv_nsec += 500000000;
+            if (until.tv_nsec >= 1000000000) { until.tv_nsec -= 1000000000; until.tv_sec += 1; }
+            return until;
+        }
         int main(void) {
             pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
             pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
-            struct timespec until;
-            clock_gettime(CLOCK_REALTIME, &until);
-            until.tv_sec += 1;
+            struct timespec until = in_half_a_second();
             pthread_mutex_lock(&mutex);
-            return pthread_cond_timedwait(&condition, &mutex, &until) == 0;
+            if (pthread_cond_timedwait(&condition, &mutex, &until) == 0) return 1;
+            mtx_t other_mutex;
+            cnd_t other_condition;
+            if (mtx_init(&other_mutex, mtx_plain) != thrd_success) return 2;
+            if (cnd_init(&other_condition) != thrd_success) return 3;
+            until = in_half_a_second();
+            mtx_lock(&other_mutex);
+            return cnd_timedwait(&other_condition, &other_mutex, &until) != thrd_timedout;
         }"#;
 
     #[test]

@@ -10,24 +10,31 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::ids::{EventId, TenantId};
 use crate::timestamp::Timestamp;
 
-/// One audit event. Field order is the Avro schema's.
+/// One audit event. Field order is the Avro schema's, and so are the values of fields that a producer's schema leaves out.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AuditEvent {
     pub event_id: EventId,
     pub tenant_id: TenantId,
     pub occurred_at: Timestamp,
     pub event_type: String,
+    #[serde(default)]
     pub operation: Operation,
+    #[serde(default)]
     pub outcome: Outcome,
+    #[serde(default)]
     pub severity: Severity,
     pub actor: Actor,
+    #[serde(default)]
     pub targets: Vec<Target>,
+    #[serde(default)]
     pub source: Source,
     pub trace: Option<Trace>,
     pub duration_ms: Option<i64>,
     pub batch_id: Option<String>,
     pub message: Option<String>,
+    #[serde(default)]
     pub changes: Vec<Change>,
+    #[serde(default)]
     pub attributes: BTreeMap<String, String>,
     pub signature: Option<Signature>,
 }
@@ -127,6 +134,12 @@ macro_rules! symbols {
 
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::DEFAULT
             }
         }
 

@@ -6,6 +6,7 @@ mod analysts;
 mod analysts_command;
 mod backup;
 mod bad_input;
+mod changed_columns;
 mod cloudevents;
 mod cloudtrail;
 mod containers;

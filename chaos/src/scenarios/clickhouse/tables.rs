@@ -54,6 +54,14 @@ struct LossyChange {
     change: Change,
     /// Of the rows, those that have another value than their record.
     lost: &'static str,
+    kept: Option<Kept>,
+}
+
+/// What a person who narrows a column keeps of it: the change narrows the values that are there, and a later look at them
+/// would find that somebody has changed them.
+struct Kept {
+    save: &'static str,
+    restore: &'static str,
 }
 
 /// The load's durations go up to 2,000, so some of them would be negative.
@@ -64,6 +72,13 @@ const NARROWED: LossyChange = LossyChange {
         reasons: &["duration_ms", "TYPE_MISMATCH"],
     },
     lost: "duration_ms < 0",
+    kept: Some(Kept {
+        save: "CREATE OR REPLACE TABLE chaos_kept ENGINE = Join(ANY, LEFT, kafka_partition, kafka_offset) \
+               AS SELECT kafka_partition, kafka_offset, duration_ms FROM events",
+        restore: "ALTER TABLE events UPDATE \
+                  duration_ms = joinGet('sealtrail.chaos_kept', 'duration_ms', kafka_partition, kafka_offset) \
+                  WHERE duration_ms IS NOT NULL SETTINGS mutations_sync = 2",
+    }),
 };
 
 /// No event of the load has a host.
@@ -74,6 +89,7 @@ const NON_NULLABLE: LossyChange = LossyChange {
         reasons: &["source_host", "TYPE_MISMATCH"],
     },
     lost: "source_host = 'lost'",
+    kept: None,
 };
 
 async fn changed(scene: &mut Scene, change: &Change) -> anyhow::Result<()> {
@@ -126,6 +142,9 @@ async fn lossy(scene: &mut Scene, lossy: &LossyChange) -> anyhow::Result<()> {
     scene.pass(SETTLED_AFTER).await;
     let rows = "SELECT groupArray((kafka_partition, next)) FROM \
          (SELECT kafka_partition, max(kafka_offset) + 1 AS next FROM events GROUP BY 1)";
+    if let Some(kept) = &lossy.kept {
+        scene.stack.execute(kept.save).await?;
+    }
     let before = scene.stack.execute(rows).await;
     let changed = scene.stack.execute(lossy.change.sql).await;
     for index in &running {
@@ -141,6 +160,9 @@ async fn lossy(scene: &mut Scene, lossy: &LossyChange) -> anyhow::Result<()> {
         ))
         .await;
     scene.stack.execute(lossy.change.undo).await?;
+    if let Some(kept) = &lossy.kept {
+        scene.stack.execute(kept.restore).await?;
+    }
     scene.expect("no row has another value than its record", lost? == 0)?;
     stopped?;
     scene.healed();

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@ static const time_t WALL_CLOCK_S = 1000000000;
 static const volatile int64_t *shift_s;
 static int (*real_clock)(clockid_t, struct timespec *);
 static int (*real_wait)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
+static int (*real_cnd_wait)(cnd_t *restrict, mtx_t *restrict, const struct timespec *restrict);
 
 __attribute__((constructor)) static void begin(void) {
     char path[4096];
@@ -26,6 +28,8 @@ __attribute__((constructor)) static void begin(void) {
     void *wait = dlvsym(RTLD_NEXT, "pthread_cond_timedwait", "GLIBC_2.3.2");
     if (wait == NULL) wait = dlsym(RTLD_NEXT, "pthread_cond_timedwait");
     real_wait = (int (*)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *))wait;
+    void *cnd_wait = dlsym(RTLD_NEXT, "cnd_timedwait");
+    real_cnd_wait = (int (*)(cnd_t *restrict, mtx_t *restrict, const struct timespec *restrict))cnd_wait;
     if (!trigger_path(path, sizeof path, "clock")) return;
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) return;
@@ -59,8 +63,19 @@ time_t time(time_t *now) {
     return time.tv_sec;
 }
 
+/* The same moment by the clock that the kernel waits by. */
+static struct timespec really(const struct timespec *until) {
+    struct timespec moment = *until;
+    if (moment.tv_sec > WALL_CLOCK_S) moment.tv_sec -= shift();
+    return moment;
+}
+
 int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until) {
-    struct timespec really = *until;
-    if (really.tv_sec > WALL_CLOCK_S) really.tv_sec -= shift();
-    return real_wait(condition, mutex, &really);
+    struct timespec moment = really(until);
+    return real_wait(condition, mutex, &moment);
+}
+
+int cnd_timedwait(cnd_t *restrict condition, mtx_t *restrict mutex, const struct timespec *restrict until) {
+    struct timespec moment = really(until);
+    return real_cnd_wait(condition, mutex, &moment);
 }

@@ -32,6 +32,8 @@ pub(super) struct Rebalances {
 
 #[derive(Default)]
 struct Trouble {
+    /// Kafka has thrown the member out.
+    is_lost: bool,
     /// Why no consumer can go on.
     stop: Option<GroupError>,
     /// The client's last words.
@@ -65,6 +67,11 @@ impl Rebalances {
     /// Why no consumer can go on, if none can.
     pub fn take_stop(&self) -> Option<GroupError> {
         self.trouble().stop.take()
+    }
+
+    /// Whether Kafka has thrown this member out.
+    pub fn was_lost(&self) -> bool {
+        self.trouble().is_lost
     }
 
     /// What an error means, as `errors.rs` says.
@@ -246,6 +253,7 @@ impl ConsumerContext for Rebalances {
                 let partitions = numbers(revoked);
                 tracing::info!(?partitions, lost = consumer.assignment_lost(), "partitions revoked");
                 if consumer.assignment_lost() {
+                    self.trouble().is_lost = true;
                     self.fence.abandon(&partitions);
                     self.fence.break_off("the assignment was lost");
                 } else {

@@ -62,8 +62,12 @@ pub fn run(
 }
 
 /// Says that this member leaves, which a static one does not do by itself. The group is then shared out anew: the next
-/// consumer would be given what this one had, and what this one was giving up nobody would get.
+/// consumer would be given what this one had, and what this one was giving up nobody would get. A member that Kafka has
+/// thrown out has nothing to leave.
 fn leave(consumer: &BaseConsumer<Rebalances>) {
+    if consumer.assignment_lost() || consumer.context().was_lost() {
+        return;
+    }
     consumer.unsubscribe();
     let until = Instant::now() + LEAVE_TIMEOUT;
     let has_partitions = || consumer.assignment().is_ok_and(|assigned| assigned.count() > 0);
