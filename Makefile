@@ -36,6 +36,7 @@ fetch: build ## Fetch the engines into the user's cache, and no more
 
 test: lint build fetch $(VENV)/ready $(TOOLS)/ready $(CLIENTS)/ready $(APICURIO) ## Run everything that must hold
 	$(CARGO) test --release --workspace --locked
+	$(BIN)/sealtrail-chaos --part ci --out target/chaos-ci.json
 
 unit: ## Run the tests that need no engine
 	$(CARGO) test --release --workspace --locked --lib --bins
