@@ -33,12 +33,8 @@ impl Archive {
         Ok(Self { topic: topic.to_owned(), records: reading.await?? })
     }
 
-    pub fn len(&self) -> usize {
+    pub fn record_count(&self) -> usize {
         self.records.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
     }
 
     /// Writes all of them into a topic that is new, so that each has its offset again.

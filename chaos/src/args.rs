@@ -21,7 +21,7 @@ pub struct Cli {
     /// List the scenarios, and run none
     #[arg(long)]
     pub list: bool,
-    /// Only these faults, such as F11 or F11,F16
+    /// Only these faults, such as F11 or F11,F16; not with `--part long`, which draws from all
     #[arg(long, value_delimiter = ',', value_name = "FAULT")]
     pub fault: Vec<String>,
     /// Only cases whose description holds this text
@@ -49,7 +49,7 @@ pub struct Cli {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RunPart {
-    /// Every scenario, then 100 random kills in a row
+    /// Every scenario, 100 random kills in a row among them
     Full,
     /// What fits into five minutes
     Ci,

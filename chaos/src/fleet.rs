@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 
 pub use self::slot::{End, Wanted};
 
-use self::slot::{CONFIG_FILE, Slot};
+use self::slot::Slot;
 use crate::ports::PROCESSORS;
 use crate::process;
 use crate::stack::{Stack, program, read_env};
@@ -46,9 +46,6 @@ const SHORTENED: &[(&str, &str)] = &[
     ("DEAD_LETTER_PRODUCER__DELIVERY_TIMEOUT_MS", "4000"),
     ("LOG__FORMAT", "text"),
 ];
-
-/// A partition that is added is seen after so long, instead of five minutes.
-const KAFKA_PROPERTIES: &str = "[kafka.properties]\n\"topic.metadata.refresh.interval.ms\" = \"10000\"\n";
 
 pub struct Fleet {
     slots: Arc<Mutex<Vec<Slot>>>,
@@ -79,7 +76,6 @@ impl Fleet {
         let slots = Arc::new(Mutex::new((0..PROCESSORS).map(slot).collect::<Vec<_>>()));
         let over = Arc::new(AtomicBool::new(false));
         let log_dir = stack.dir.join("log");
-        fs::write(log_dir.join(CONFIG_FILE), KAFKA_PROPERTIES)?;
         let (program, watched, ended, logs) =
             (program("sealtrail-processor")?, Arc::clone(&slots), Arc::clone(&over), log_dir.clone());
         let thread = std::thread::spawn(move || {

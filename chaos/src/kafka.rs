@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_hash_is_java_s() {
-        // System.out.println("sealtrail-processor".hashCode()) and of "a", ""
+        // as jshell prints "hello world".hashCode() and the others
         assert_eq!(java_hash(""), 0);
         assert_eq!(java_hash("a"), 97);
         assert_eq!(java_hash("hello world"), 1_794_106_052);

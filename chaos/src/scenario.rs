@@ -1,4 +1,4 @@
-//! What a scenario is: one fault of the catalogue, how it is brought about, and how it must end.
+//! What a scenario is: one fault of docs/DELIVERY.md, how it is brought about, and how it must end.
 
 use std::pin::Pin;
 

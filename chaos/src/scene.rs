@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use load_tests::clickhouse::ClickHouse;
 use load_tests::ledger::Account;
 use rand::Rng;
 use rand::rngs::StdRng;
-use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::fleet::{self, Fleet, Wanted};
@@ -25,6 +23,10 @@ use crate::wait;
 const FLOW_LIMIT: Duration = Duration::from_secs(120);
 /// A stop is decided within this, waits for deadlines and retries included.
 const STOP_LIMIT: Duration = Duration::from_secs(90);
+/// Whoever asks ClickHouse waits so long for it: a scenario, or a fault of the engine itself, may have ended it.
+const ENGINE_RESTARTS: Duration = Duration::from_secs(10);
+const ASK_AGAIN: Duration = Duration::from_millis(250);
+const ROWS: &str = "SELECT toInt64(sum(rows + duplicates + dead_letters)) FROM event_batches";
 /// How long the commits are watched to stay as they are.
 const KEPT_FOR: Duration = Duration::from_secs(2);
 
@@ -122,10 +124,9 @@ impl Scene {
 
     /// Waits until so many more rows are stored, by whichever processor.
     pub async fn stored(&self, rows: u64) -> anyhow::Result<()> {
-        let sql = self.stack.sql()?;
-        let wanted = rows_of(&sql).await? + rows;
+        let wanted = self.number(ROWS).await? + i64::try_from(rows)?;
         wait::until(&format!("{rows} more rows are stored"), FLOW_LIMIT, || async {
-            rows_of(&sql).await.is_ok_and(|now| now >= wanted)
+            self.number(ROWS).await.is_ok_and(|now| now >= wanted)
         })
         .await
     }
@@ -236,16 +237,14 @@ impl Scene {
 
     /// One number by SQL.
     pub async fn number(&self, sql: &str) -> anyhow::Result<i64> {
-        let text = self.stack.execute(sql).await?;
+        let until = Instant::now() + ENGINE_RESTARTS;
+        let text = loop {
+            match self.stack.execute(sql).await {
+                Ok(text) => break text,
+                Err(error) if Instant::now() >= until => return Err(error),
+                Err(_) => tokio::time::sleep(ASK_AGAIN).await,
+            }
+        };
         text.parse().with_context(|| format!("{sql}: {text} is no number"))
     }
-}
-
-async fn rows_of(sql: &ClickHouse) -> anyhow::Result<u64> {
-    #[derive(Deserialize)]
-    struct Row {
-        rows: u64,
-    }
-    let query = "SELECT toUInt64(sum(rows + duplicates + dead_letters)) AS rows FROM event_batches";
-    Ok(sql.row::<Row>(query, &[]).await?.rows)
 }

@@ -8,8 +8,12 @@ pub struct SqlCheck {
     pub sql: &'static str,
 }
 
+/// Names by which those who sum up know what is lost, and what is doubled.
+pub const POSITION_IS_ONCE: &str = "each position is in one of the three tables, once";
+pub const BATCHES_REACH: &str = "by partition, batches reach the last acknowledgement";
+
 pub const TRAIL: &[SqlCheck] = &[
-    SqlCheck { name: "each position is in one of the three tables, once", sql: POSITIONS },
+    SqlCheck { name: POSITION_IS_ONCE, sql: POSITIONS },
     SqlCheck { name: "batches tile: each begins where the one before ends", sql: TILES },
     SqlCheck { name: "each trail's batches begin at its genesis", sql: GENESIS },
     SqlCheck { name: "batches add up: to - from = rows + duplicates + dead + gaps", sql: ADDS_UP },
@@ -18,8 +22,7 @@ pub const TRAIL: &[SqlCheck] = &[
 ];
 
 /// Takes `{run:String}`, `{partitions:Array(Int32)}` and `{offsets:Array(Int64)}`.
-pub const REACH: SqlCheck =
-    SqlCheck { name: "by partition, batches reach the last acknowledgement", sql: ACKNOWLEDGED };
+pub const REACH: SqlCheck = SqlCheck { name: BATCHES_REACH, sql: ACKNOWLEDGED };
 
 const POSITIONS: &str = "
 SELECT

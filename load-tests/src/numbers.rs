@@ -5,6 +5,11 @@ use uuid::Uuid;
 use crate::ledger::Account;
 use crate::report::{Check, OFFENDERS};
 
+/// What its checks are called; who sums them up knows them by these.
+pub const IS_THERE: &str = "every acknowledged event is in events";
+pub const IS_ONCE: &str = "no acknowledged event is there twice";
+pub const UNKNOWN_IS_ONCE: &str = "no event of unknown fate is there twice";
+
 /// One set of numbers from 1 to N.
 struct BitSet(Vec<u64>);
 
@@ -120,9 +125,9 @@ impl<'a> Roll<'a> {
         }
         let accepted = account.accepted.len();
         let checks = vec![
-            missing.check("every acknowledged event is in events", accepted),
-            doubled.check("no acknowledged event is there twice", accepted),
-            doubted.check("no event of unknown fate is there twice", account.unknown.len()),
+            missing.check(IS_THERE, accepted),
+            doubled.check(IS_ONCE, accepted),
+            doubted.check(UNKNOWN_IS_ONCE, account.unknown.len()),
             self.strays.check("nothing is there that was rejected or never sent", self.rows),
             self.foreign_ids.check("each number has its own event_id", self.rows),
         ];

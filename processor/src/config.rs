@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clickhouse_io::ClickHouseConfig;
+use clickhouse_io::earlier::LONGEST_CALL_TIMEOUTS;
 use kafka_io::KafkaConfig;
 use kafka_io::group::{GroupConfig, WAITING_BYTES};
 use kafka_io::producer::ProducerConfig;
@@ -85,9 +86,10 @@ impl Settings for Config {
 impl Config {
     /// The longest that a worker may wait for one answer, or between two tries.
     pub fn longest_call(&self) -> Duration {
+        let query_ms = self.clickhouse.query_timeout_ms * u64::from(LONGEST_CALL_TIMEOUTS);
         let insert_ms = self.clickhouse.query_timeout_ms + self.insert.max_execution_s * 1_000;
         let letter_ms = u64::from(self.dead_letter_producer.delivery_timeout_ms);
-        let answer_ms = insert_ms.max(self.registry.timeout_ms).max(letter_ms);
+        let answer_ms = insert_ms.max(query_ms).max(self.registry.timeout_ms).max(letter_ms);
         Duration::from_millis(answer_ms + self.insert.retry_max_ms)
     }
 

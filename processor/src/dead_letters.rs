@@ -70,6 +70,7 @@ pub async fn publish(
                 }
             }
         }
+        again.backoff.sign();
         if !unconfirmed.is_empty() {
             again.backoff.pause().await;
         }

@@ -35,6 +35,11 @@ impl<'a> Backoff<'a> {
         Self { jitter, vitals, pause_ms: min_ms, max_ms }
     }
 
+    /// Something was done between two tries.
+    pub fn sign(&self) {
+        self.vitals.sign();
+    }
+
     pub async fn pause(&mut self) {
         let jittered = self.jitter.of(self.pause_ms);
         self.pause_ms = (self.pause_ms * 2).min(self.max_ms);

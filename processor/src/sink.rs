@@ -6,6 +6,7 @@ use kafka_io::group::Record;
 use pipeline_core::RULES;
 use pipeline_core::announcement::Attempt;
 use pipeline_core::batch_run::{Missing, RecordTable};
+use pipeline_core::checks;
 use pipeline_core::verdict::{Rejection, Verdict};
 use schemas::avro;
 use schemas::columns::{
@@ -18,7 +19,6 @@ use thiserror::Error;
 use crate::pipeline::JudgedBatch;
 use crate::stages::decode::{Decoded, schema_id};
 use crate::stages::enrich::{BatchEnricher, Enricher};
-use crate::stages::route;
 
 #[derive(Debug, Error)]
 #[error("a block cannot be built: {0}")]
@@ -143,7 +143,7 @@ impl<'b> Columns<'b> {
             reason: rejection.reason.as_str(),
             stage: rejection.reason.stage().as_str(),
             detail: &rejection.detail,
-            tenant_id: route::claimed_tenant(record),
+            tenant_id: checks::claimed_tenant(record.key.as_deref()),
             schema_id: schema_id(record),
             key: record.key.as_deref(),
             value: record.value.as_deref(),

@@ -252,6 +252,9 @@ impl Worker {
             self.gatherer.fill(open, &limits, &self.shared.schemas, unknown, None, &self.drain).await?;
         let Next::Batch(gathered) = filled else { return Ok(None) };
         let batch = self.judge(gathered).await?;
+        if let (trailing, false) = batch.trailing_dead_letters() {
+            self.dead_letters_in_a_row = trailing;
+        }
         let run = BatchRun::replayed(batch.expected(), announced.attempt, announced.deadline);
         self.close(&batch, run).await.map(Some)
     }
@@ -292,18 +295,24 @@ impl Worker {
         Err(WorkerError::OnlyDeadLetters { count: self.dead_letters_in_a_row, reason })
     }
 
-    /// Somebody may change a table while rows flow; a narrowed column would lose values under a 200.
+    /// Somebody may change a table while rows flow. Each insert compares the columns itself; here a change is named, and
+    /// seen before the next batch is announced.
     async fn check_tables(&mut self) -> Result<(), WorkerError> {
         let every = Duration::from_millis(self.shared.config.insert.check_tables_every_ms);
         if self.tables_checked_at.elapsed() < every {
             return Ok(());
         }
-        match self.shared.engine.check_tables().await {
-            Ok(()) => self.tables_checked_at = Instant::now(),
-            Err(TableFault::Engine(error)) if error.kind == ErrorKind::Retry => {
+        let longest = self.shared.config.longest_call();
+        match tokio::time::timeout(longest, self.shared.engine.check_tables()).await {
+            Ok(Ok(())) => self.tables_checked_at = Instant::now(),
+            Ok(Err(TableFault::Engine(error))) if error.kind == ErrorKind::Retry => {
                 tracing::warn!(%error, "tables not compared; trying again with the next batch");
             }
-            Err(fault) => return Err(fault.into()),
+            Ok(Err(fault)) => return Err(fault.into()),
+            Err(_) => tracing::warn!(
+                longest_s = longest.as_secs(),
+                "tables not compared in time; trying again with the next batch"
+            ),
         }
         Ok(())
     }

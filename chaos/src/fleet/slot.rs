@@ -13,8 +13,6 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-/// Settings whose names hold dots, which no variable can carry; beside the logs.
-pub(super) const CONFIG_FILE: &str = "processors.toml";
 const RESTART_PAUSE: Duration = Duration::from_millis(300);
 
 /// What is wanted of a processor.
@@ -83,7 +81,6 @@ impl Slot {
         let log = logs.join(format!("{}.log", self.name));
         let log = fs::OpenOptions::new().create(true).append(true).open(log)?;
         let mut command = Command::new(program);
-        command.arg("--config").arg(logs.join(CONFIG_FILE));
         command.envs(&self.settings).process_group(0).stdin(Stdio::null());
         command.stdout(log.try_clone()?).stderr(log);
         die_with_parent(&mut command);

@@ -148,15 +148,12 @@ async fn terminate_fronts(scene: &mut Scene) -> anyhow::Result<()> {
         let took = began.elapsed();
         scene.log.note(&format!("{} ended after {} ms", engine.name(), took.as_millis()));
         scene.stack.wait_other(engine, Some(pid)).await?;
-        if engine == Engine::Gateway {
-            // under load it has work in flight; an idle one may be gone between two looks
-            scene.expect("readiness flips before the gateway ends", is_first)?;
-        }
+        scene.expect(&format!("readiness flips before {} ends", engine.name()), is_first)?;
         let ends = || async { scene.stack.said().matches(&ended).count() > before };
         wait::until(&format!("{} ends with status 0", engine.name()), FRONT_BUDGET, ends).await?;
     }
     scene.healed();
-    Ok(())
+    scene.stored(500).await
 }
 
 /// The supervisor's patience ends somewhere in the drain, which waits for ClickHouse.

@@ -34,7 +34,7 @@ async fn archive(scene: &mut Scene) -> anyhow::Result<Archive> {
     scene.lag_zero().await?;
     let watermarks = scene.stack.kafka.watermarks().await?;
     let archive = Archive::take(scene.stack.var("SEALTRAIL_KAFKA"), EVENTS_TOPIC, &watermarks).await?;
-    scene.say(&format!("a mirror holds {} records", archive.len()));
+    scene.say(&format!("a mirror holds {} records", archive.record_count()));
     Ok(archive)
 }
 

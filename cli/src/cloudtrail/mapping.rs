@@ -223,6 +223,5 @@ fn message(record: &Value, actor: &Value, outcome: &str, service: &str, event_na
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 #[path = "mapping_tests.rs"]
 mod tests;

@@ -55,7 +55,6 @@ fn text<'a>(value: &'a serde_json::Value, pointer: &str) -> Option<&'a str> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
     use std::path::PathBuf;

@@ -85,7 +85,6 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Value>, ReadError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::io::Write;
 

@@ -2,8 +2,9 @@
 //! that the registry has now. The integration tests compare the verdicts with the processor's own.
 
 use ::schemas::{MAX_RECORD_BYTES, wire};
-use audit_event::{AuditEvent, event_type};
+use audit_event::AuditEvent;
 use clickhouse_io::dead_letters::Letter;
+use pipeline_core::checks;
 use pipeline_core::verdict::{DeadLetterReason, Rejection};
 
 use super::schemas::{Known, WriterSchemas};
@@ -19,9 +20,7 @@ pub async fn judge(
     };
     let reject = |reason, detail: String| Ok(Err(Rejection::new(reason, detail)));
     match schemas.get(schema_id).await? {
-        Known::Unknown => {
-            reject(DeadLetterReason::UnknownSchema, format!("the registry knows no schema {schema_id}"))
-        }
+        Known::Unknown => Ok(Err(checks::unknown_schema(schema_id))),
         Known::Unusable(why) => reject(DeadLetterReason::UnusableSchema, why.to_string()),
         Known::Schema(schema) => match schema.decode(datum) {
             Err(error) => reject(DeadLetterReason::Undecodable, error.to_string()),
@@ -31,26 +30,13 @@ pub async fn judge(
 }
 
 fn frame(value: Option<&[u8]>) -> Result<(audit_event::SchemaId, &[u8]), Rejection> {
-    let value = value
-        .ok_or_else(|| Rejection::new(DeadLetterReason::NoValue, "a record of the trail has a value"))?;
-    if value.len() > MAX_RECORD_BYTES {
-        let detail = format!("{} bytes, at most {MAX_RECORD_BYTES} are taken", value.len());
-        return Err(Rejection::new(DeadLetterReason::TooLarge, detail));
-    }
+    let value = checks::sized(value, MAX_RECORD_BYTES)?;
     wire::split(value).map_err(|error| Rejection::new(DeadLetterReason::BadFrame, error.to_string()))
 }
 
 fn admit(key: Option<&[u8]>, event: AuditEvent) -> Result<AuditEvent, Rejection> {
-    if !event_type::is_well_formed(&event.event_type) {
-        let detail = format!("event_type {:?} is not well formed", event.event_type);
-        return Err(Rejection::new(DeadLetterReason::InvalidEvent, detail));
-    }
-    let tenant_id = event.tenant_id.as_str();
-    let rest = key.unwrap_or_default().strip_prefix(tenant_id.as_bytes());
-    if rest.is_none_or(|rest| rest.first() != Some(&b'|')) {
-        let detail = format!("the record key does not begin with {tenant_id}|");
-        return Err(Rejection::new(DeadLetterReason::ForeignTenant, detail));
-    }
+    checks::well_formed(&event)?;
+    checks::under_its_tenant(key, &event)?;
     Ok(event)
 }
 

@@ -84,7 +84,7 @@ async fn event_in(row: EventRow, schemas: &mut WriterSchemas) -> anyhow::Result<
 
 fn compare(own: Option<&AuditEvent>, stored: Option<&AuditEvent>, at: RecordPosition) -> Stored {
     match (own, stored) {
-        (Some(own), Some(stored)) if same_body(own, stored) => Stored::SameBody(at),
+        (Some(own), Some(stored)) if own.has_body_of(stored) => Stored::SameBody(at),
         (Some(_), Some(_)) => Stored::OtherBody(at),
         _ => Stored::SomeBody(at),
     }
@@ -97,11 +97,6 @@ fn better(before: Option<Stored>, seen: Stored) -> Option<Stored> {
         Some(before) if !matches!(seen, Stored::SameBody(_)) => Some(before),
         _ => Some(seen),
     }
-}
-
-/// The processor's predicate: `source` and `trace` do not count.
-fn same_body(one: &AuditEvent, other: &AuditEvent) -> bool {
-    AuditEvent { source: other.source.clone(), trace: other.trace.clone(), ..one.clone() } == *other
 }
 
 #[cfg(test)]

@@ -40,6 +40,12 @@ pub struct AuditEvent {
 }
 
 impl AuditEvent {
+    /// Whether both have the body that the producer gave; what counts for it says [`Self::hash_body`].
+    pub fn has_body_of(&self, other: &Self) -> bool {
+        let as_there = Self { source: other.source.clone(), trace: other.trace.clone(), ..self.clone() };
+        as_there == *other
+    }
+
     /// Feeds the body that the producer gave to a hasher: all but `source` and `trace`, which may differ when a
     /// producer sends the same event again.
     pub fn hash_body(&self, hasher: &mut impl Hasher) {

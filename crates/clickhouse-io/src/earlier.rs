@@ -99,8 +99,9 @@ impl Steps {
     }
 }
 
-/// How many times longer than for another answer is waited for a look-up: it may have to read all rows of the window.
-const LOOK_UP_PATIENCE: u32 = 4;
+/// The most `query_timeout_ms` that one call takes: a read-back asks one table after the other, and a look-up is waited for
+/// as long, since it may have to read all rows of the window.
+pub const LONGEST_CALL_TIMEOUTS: u32 = 4;
 
 #[derive(Debug, clickhouse::Row, Deserialize)]
 struct RepeatRow {
@@ -120,7 +121,7 @@ impl ClickHouse {
         take: &mut (dyn FnMut(StoredEvent) + Send),
     ) -> Result<(), EngineError> {
         const ACTION: &str = "read earlier events";
-        let patience = self.query_timeout * LOOK_UP_PATIENCE;
+        let patience = self.query_timeout * LONGEST_CALL_TIMEOUTS;
         let of_tenants = tenants.map_or("", |_| " AND tenant_id IN {tenants:Array(String)}");
         let text = by_offset(&body_columns(), "events") + of_tenants;
         let tenants: Vec<_> = tenants.unwrap_or_default().iter().map(|id| id.as_str().to_owned()).collect();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use audit_event::{NextOffset, PartitionId};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError as ClientError;
 use rdkafka::{Offset as Position, TopicPartitionList};
 
 use crate::KafkaError;
@@ -33,6 +34,19 @@ pub async fn members(config: &KafkaConfig, group: &str) -> Result<Vec<String>, K
     .await
 }
 
+/// What an answer about commits says of a partition. One that says neither an offset nor that there is none is an error, and
+/// not "none".
+pub(crate) fn committed_in(
+    answer: &TopicPartitionList,
+    topic: &str,
+    partition: PartitionId,
+) -> Result<Option<Committed>, ClientError> {
+    let Some(element) = answer.find_partition(topic, partition.0) else { return Ok(None) };
+    element.error()?;
+    let offset = element.offset().to_raw().filter(|raw| *raw >= 0).map(NextOffset);
+    Ok(offset.map(|offset| Committed { offset, metadata: element.metadata().to_owned() }))
+}
+
 /// What the group has committed, by partition number; `None` where it has not.
 pub async fn committed(
     config: &KafkaConfig,
@@ -44,12 +58,7 @@ pub async fn committed(
     let action = format!("ask for the commits of group {group}");
     on_client(config, group, action, move |consumer, _| {
         let found = consumer.committed_offsets(list_of(&topic, partitions), timeout())?;
-        let of = |partition: usize| {
-            let element = found.find_partition(&topic, partition as i32)?;
-            let offset = NextOffset(element.offset().to_raw().filter(|raw| *raw >= 0)?);
-            Some(Committed { offset, metadata: element.metadata().to_owned() })
-        };
-        Ok((0..partitions).map(of).collect())
+        (0..partitions).map(|partition| committed_in(&found, &topic, PartitionId(partition as i32))).collect()
     })
     .await
 }

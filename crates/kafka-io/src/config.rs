@@ -32,8 +32,8 @@ pub struct KafkaConfig {
     /// How strictly the topics' settings are compared with what the promise needs, at start.
     pub topic_check: TopicCheck,
     pub security: SecurityConfig,
-    /// Further settings as librdkafka names them, such as `client.rack`; they go before all others. Their values are
-    /// shown nowhere.
+    /// Further settings as librdkafka names them, such as `client.rack`. What consumers and producers need for their
+    /// promise is set after them and stays. Their values are shown nowhere.
     pub properties: BTreeMap<String, Secret>,
 }
 

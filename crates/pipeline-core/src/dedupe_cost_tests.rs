@@ -71,7 +71,7 @@ fn a_full_window_takes(window_offsets: i64, most: f64) {
         0..window_offsets,
         |offset| offset,
         |window| {
-            // in a short one the known bodies, 16 MiB at most, weigh more than the rest
+            // in a short one the known bodies, 8 MiB and their segments' edges, weigh more than the rest
             let each = bytes_each(window);
             assert!(window.len() < 2_000_000 || each <= MOST_BYTES, "{each} bytes of {}", window.len());
         },

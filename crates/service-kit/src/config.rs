@@ -147,7 +147,11 @@ pub struct HttpConfig {
     /// The longest that a request may take; it is then dropped with its work.
     #[schemars(range(min = 1, max = 600_000))]
     pub request_timeout_ms: u64,
-    /// How long requests in flight may go on after a stop was asked for.
+    /// How long new requests are still taken after a stop was asked for, so that whoever balances the load reads in
+    /// `/readyz` that it should look elsewhere. Make it longer than the time between two of its looks.
+    #[schemars(range(min = 0, max = 600_000))]
+    pub stop_grace_ms: u64,
+    /// How long requests in flight may go on after that.
     #[schemars(range(min = 0, max = 600_000))]
     pub drain_timeout_ms: u64,
 }
@@ -159,6 +163,7 @@ impl HttpConfig {
             max_connections: 10_000,
             header_timeout_ms: 10_000,
             request_timeout_ms: 30_000,
+            stop_grace_ms: 500,
             drain_timeout_ms: 10_000,
         }
     }

@@ -42,7 +42,8 @@ pub async fn bind(listen: SocketAddr) -> Result<TcpListener, BindError> {
     TcpListener::bind(listen).await.map_err(|cause| BindError { listen, cause })
 }
 
-/// Serves until the stop, then lets requests in flight finish within `drain_timeout_ms`.
+/// Serves until the stop and for `stop_grace_ms` beyond it, then lets requests in flight finish within
+/// `drain_timeout_ms`.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -55,9 +56,14 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let header_timeout = Duration::from_millis(config.header_timeout_ms);
     let request_timeout = Duration::from_millis(config.request_timeout_ms);
+    let stopped = async {
+        shutdown.wait().await;
+        tokio::time::sleep(Duration::from_millis(config.stop_grace_ms)).await;
+    };
+    tokio::pin!(stopped);
     loop {
         let (stream, peer, permit) = tokio::select! {
-            () = shutdown.wait() => break,
+            () = &mut stopped => break,
             accepted = accept(&listener, &connections) => match accepted {
                 Some(accepted) => accepted,
                 None => continue,

@@ -12,30 +12,33 @@ pub const ACCEPTING: &str = "accepting";
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     token: CancellationToken,
+    readiness: Option<Readiness>,
 }
 
 impl Shutdown {
     /// Stops on SIGTERM or SIGINT.
     pub fn on_signals(readiness: &Readiness) -> std::io::Result<Self> {
-        let shutdown = Self::default();
+        let shutdown = Self { readiness: Some(readiness.clone()), ..Self::default() };
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         readiness.ready(ACCEPTING);
-        let (token, readiness) = (shutdown.token.clone(), readiness.clone());
+        let asked = shutdown.clone();
         tokio::spawn(async move {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
-                () = token.cancelled() => {}
+                () = asked.wait() => {}
             }
-            readiness.not_ready(ACCEPTING, "stopping");
-            token.cancel();
+            asked.begin();
             tracing::info!("stopping: finishing what is in flight");
         });
         Ok(shutdown)
     }
 
     pub fn begin(&self) {
+        if let Some(readiness) = &self.readiness {
+            readiness.not_ready(ACCEPTING, "stopping");
+        }
         self.token.cancel();
     }
 

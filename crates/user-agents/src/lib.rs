@@ -95,7 +95,7 @@ fn short(text: &str) -> String {
 }
 
 /// At most so many bytes, whole characters.
-fn head(text: &str, max_bytes: usize) -> &str {
+pub fn head(text: &str, max_bytes: usize) -> &str {
     &text[..text.floor_char_boundary(max_bytes)]
 }
 

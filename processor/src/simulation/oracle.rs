@@ -1,4 +1,4 @@
-//! What must hold at the end of every run: I1, I4, I6 to I8 of the fault catalogue.
+//! What must hold at the end of every run: I1, I4, I6 to I8 of docs/DELIVERY.md.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,9 @@
 //! Stage decode: from the record's bytes to the event in them.
 
 use ::schemas::{MAX_RECORD_BYTES, wire};
-use audit_event::{AuditEvent, SchemaId, event_type};
+use audit_event::{AuditEvent, SchemaId};
 use kafka_io::group::Record;
+use pipeline_core::checks;
 use pipeline_core::verdict::{DeadLetterReason, Rejection};
 
 use super::schemas::{Known, Schemas};
@@ -25,14 +26,7 @@ pub fn decode(
     schemas: &Schemas,
     is_unknown: impl Fn(SchemaId) -> bool,
 ) -> Result<Decoded, Rejection> {
-    let value = record
-        .value
-        .as_deref()
-        .ok_or_else(|| Rejection::new(DeadLetterReason::NoValue, "a record of the trail has a value"))?;
-    if value.len() > MAX_RECORD_BYTES {
-        let detail = format!("{} bytes, at most {MAX_RECORD_BYTES} are taken", value.len());
-        return Err(Rejection::new(DeadLetterReason::TooLarge, detail));
-    }
+    let value = checks::sized(record.value.as_deref(), MAX_RECORD_BYTES)?;
     let (schema_id, datum) =
         wire::split(value).map_err(|e| Rejection::new(DeadLetterReason::BadFrame, e.to_string()))?;
     let known = schemas.get(schema_id).filter(|_| !is_unknown(schema_id));
@@ -41,16 +35,10 @@ pub fn decode(
         Some(Known::Unusable(why)) => {
             return Err(Rejection::new(DeadLetterReason::UnusableSchema, &*why));
         }
-        None => {
-            let detail = format!("the registry knows no schema {schema_id}");
-            return Err(Rejection::new(DeadLetterReason::UnknownSchema, detail));
-        }
+        None => return Err(checks::unknown_schema(schema_id)),
     };
     let event =
         schema.decode(datum).map_err(|e| Rejection::new(DeadLetterReason::Undecodable, e.to_string()))?;
-    if !event_type::is_well_formed(&event.event_type) {
-        let detail = format!("event_type {:?} is not well formed", event.event_type);
-        return Err(Rejection::new(DeadLetterReason::InvalidEvent, detail));
-    }
+    checks::well_formed(&event)?;
     Ok(Decoded { event, schema_id })
 }

@@ -155,8 +155,10 @@ impl Fence {
     /// Runs the commits that workers asked for, one after the other, each to its answer. `send` answers when the broker
     /// has answered.
     pub fn serve_commits(&self, send: &mut dyn FnMut(PartitionId, &Committed) -> CommitAnswer) {
+        // what is put off in this pass is not for this pass
+        let now = Instant::now();
         loop {
-            let Some((request, since)) = self.state().next_commit(Instant::now()) else { return };
+            let Some((request, since)) = self.state().next_commit(now) else { return };
             let result = match self.commit(&request, send) {
                 Ok(CommitAnswer::Done) => Ok(()),
                 Ok(CommitAnswer::NotNow(_)) if since.elapsed() < self.commit_patience => {
@@ -228,6 +230,7 @@ impl Fence {
                 Flow::Stuck { for_ms } if !lane.paused && for_ms < pause_after_ms => held_up = true,
                 Flow::Stuck { .. } if !lane.paused => {
                     lane.paused = change(FlowChange::Pause(partition));
+                    held_up |= !lane.paused;
                     if lane.paused {
                         self.handler.incident(Incident::Paused(partition));
                     }

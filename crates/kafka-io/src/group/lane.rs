@@ -123,10 +123,12 @@ impl Lane {
 
     pub fn worker_seen(&self) -> WorkerSeen {
         let waiting = self.to_worker.max_capacity() - self.to_worker.capacity();
-        match () {
-            () if self.to_worker.is_closed() => WorkerSeen::Ended,
-            () if waiting == 0 && self.vitals.is_resting() => WorkerSeen::Resting,
-            () => WorkerSeen::Busy { signs: self.vitals.signs() },
+        if self.to_worker.is_closed() {
+            WorkerSeen::Ended
+        } else if waiting == 0 && self.vitals.is_resting() {
+            WorkerSeen::Resting
+        } else {
+            WorkerSeen::Busy { signs: self.vitals.signs() }
         }
     }
 

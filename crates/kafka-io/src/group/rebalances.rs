@@ -12,8 +12,10 @@ use rdkafka::{Offset as Position, TopicPartitionList};
 
 use super::fence::{CommitAnswer, Fence, Standing};
 use super::inquiry::{Answer, Inquiry};
+use super::session::LONGEST_SINGLE_SEND;
 use super::watchdog::{Patience, Watchdog};
 use super::{ClientStatus, Committed, GroupConfig, GroupError, Incident};
+use crate::commits::committed_in;
 use crate::config::KafkaConfig;
 use crate::errors::{Meaning, Operation};
 
@@ -135,9 +137,18 @@ impl Rebalances {
 
     pub fn serve_commits(&self, consumer: &BaseConsumer<Self>) {
         self.fence.serve_commits(&mut |partition, committed| {
+            let began = Instant::now();
             let sent = self
                 .offsets(partition, committed)
                 .and_then(|offsets| consumer.commit(&offsets, CommitMode::Sync));
+            let took = began.elapsed();
+            if took > LONGEST_SINGLE_SEND {
+                // an earlier copy without an answer may be on its way still, and would set back what is committed later
+                let took_ms = took.as_millis();
+                return CommitAnswer::Unknown(format!(
+                    "{sent:?} after {took_ms} ms, and it may have been sent twice"
+                ));
+            }
             let Err(error) = sent else { return CommitAnswer::Done };
             let action = format!("commit of partition {partition} of {}", self.topic);
             match self.take_error(consumer, Operation::Commit, &action, &error) {
@@ -184,10 +195,7 @@ impl Rebalances {
         for mut element in assigned.elements() {
             let partition = PartitionId(element.partition());
             let (low, high) = consumer.fetch_watermarks(&self.topic, partition.0, timeout)?;
-            let committed = committed.find_partition(&self.topic, partition.0).and_then(|found| {
-                let offset = NextOffset(found.offset().to_raw().filter(|raw| *raw >= 0)?);
-                Some(Committed { offset, metadata: found.metadata().to_owned() })
-            });
+            let committed = committed_in(&committed, &self.topic, partition)?;
             let (log_start, high_watermark) = (Offset(low), NextOffset(high));
             let standing = Standing { partition, committed, log_start, high_watermark };
             element.set_offset(Position::Offset(self.fence.first_offset(&standing).0))?;

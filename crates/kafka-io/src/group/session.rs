@@ -26,6 +26,10 @@ const RESTART_WAIT: Duration = Duration::from_millis(500);
 /// A commit waits for so many sessions until the group is shared out: in the first a member that died meanwhile is
 /// noticed.
 const REBALANCE_SESSIONS: u32 = 2;
+/// librdkafka's pause before it sends a request again, which it makes up to a fifth shorter.
+const RESEND_BACKOFF: Duration = Duration::from_secs(2);
+/// A commit that took longer may have been sent twice.
+pub(super) const LONGEST_SINGLE_SEND: Duration = Duration::from_millis(1_500);
 /// How long a consumer that is thrown away has to say that it leaves.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -100,6 +104,9 @@ fn make_consumer(
         .set("fetch.queue.backoff.ms", "5")
         .set("fetch.wait.max.ms", "50")
         .set("fetch.error.backoff.ms", "100")
+        // a commit that was not answered is sent again by the client itself, not sooner than this
+        .set("retry.backoff.ms", RESEND_BACKOFF.as_millis().to_string())
+        .set("retry.backoff.max.ms", RESEND_BACKOFF.as_millis().to_string())
         // so soon a partition that was added is noticed, and refused
         .set("topic.metadata.refresh.interval.ms", "30000")
         .set("statistics.interval.ms", "2000");
@@ -130,6 +137,8 @@ fn session(
         }
         if stop.is_cancelled() {
             rebalances.drain(consumer, &fence.partitions());
+            // what is assigned while the consumer is closed is not begun
+            fence.break_off("stopped");
             return Ok(SessionEnd::Stopped);
         }
         rebalances.serve_commits(consumer);

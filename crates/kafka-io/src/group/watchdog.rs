@@ -1,5 +1,6 @@
 //! The watchdog: notices a partition that stands still though there are records for it and its worker would take them,
-//! a worker that shows no sign of life, and a partition that nobody has. It decides only; time and what was seen are its arguments.
+//! a worker that shows no sign of life, and a partition that nobody has. It decides only; time and what was seen are its
+//! arguments.
 
 use std::collections::BTreeMap;
 use std::fmt;

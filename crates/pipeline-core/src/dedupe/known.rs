@@ -4,8 +4,8 @@ use audit_event::RecordTime;
 
 use super::keys::BodyHash;
 
-/// By the places of the segment's fingerprints. Identities are kept until the rows can be looked up, bodies longer: a client that repeats what it sent
-/// a moment ago then costs no look-up.
+/// By the places of the segment's fingerprints. Identities are kept until the rows can be looked up, bodies longer: a client
+/// that repeats what it sent a moment ago then costs no look-up.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// 0 where unknown.

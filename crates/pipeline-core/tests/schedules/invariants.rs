@@ -1,4 +1,4 @@
-//! What must hold when a schedule is over: the invariants of the fault catalogue that the core can keep or break.
+//! What must hold when a schedule is over: the invariants of docs/DELIVERY.md that the core can keep or break.
 
 use std::collections::BTreeMap;
 

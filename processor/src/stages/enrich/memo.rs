@@ -7,7 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Looked, Lookup, LookupFault, MAX_TEXT_BYTES, head};
+use user_agents::head;
+
+use super::{Looked, Lookup, LookupFault, MAX_TEXT_BYTES};
 
 /// Texts that are remembered in a batch; further ones are looked up each time, out of the budget.
 const MAX_REMEMBERED: usize = 20_000;

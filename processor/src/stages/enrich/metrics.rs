@@ -11,7 +11,9 @@ use super::LookupFault;
 use super::memo::Counts;
 
 /// Labels, closed lists.
-pub const PARTS: [&str; 2] = ["user_agent", "geo"];
+pub const USER_AGENT: &str = "user_agent";
+pub const GEO: &str = "geo";
+pub const PARTS: [&str; 2] = [USER_AGENT, GEO];
 pub const RESULTS: [&str; 4] = ["found", "nothing", "failed", "over_budget"];
 pub const GEOIP_FILES: [&str; 2] = ["city", "asn"];
 

@@ -129,8 +129,8 @@ impl<'b> BatchEnricher<'b> {
 
     /// Counts the batch, and says what went wrong first.
     pub fn finish(self) {
-        self.metrics.count(PARTS[0], self.user_agents.counts());
-        self.metrics.count(PARTS[1], self.geo.counts());
+        self.metrics.count(metrics::USER_AGENT, self.user_agents.counts());
+        self.metrics.count(metrics::GEO, self.geo.counts());
         self.metrics.seconds.observe(self.budget.spent().as_secs_f64());
         if let Some(fault) = self.geo.first_fault().or(self.user_agents.first_fault()) {
             self.metrics.say(fault);
@@ -146,11 +146,6 @@ impl Enrichment {
     pub fn user_agent(&self) -> UserAgentColumns<'_> {
         self.user_agent.as_deref().map(user_agent::columns).unwrap_or_default()
     }
-}
-
-/// At most so many bytes, whole characters.
-fn head(text: &str, max_bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(max_bytes)]
 }
 
 #[cfg(test)]

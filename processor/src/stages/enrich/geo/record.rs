@@ -6,8 +6,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 
-use super::super::head;
 use super::Geo;
+use user_agents::head;
 
 /// A name is cut here. The longest of cities has 85 letters.
 const MAX_NAME_BYTES: usize = 128;
