@@ -57,6 +57,33 @@ Examples:
 
 JSON: {\"tenants\": [{\"tenant_id\", \"level\", \"created_at\"}]}";
 
+pub const POLICIES_LIST: &str = "\
+Examples:
+  sealtrail policies list
+  sealtrail policies list --output json
+
+JSON: {\"policies\": [a policy as `policies show` prints it]}";
+
+pub const POLICIES_SHOW: &str = "\
+Examples:
+  sealtrail policies show payroll
+
+JSON: {\"tenant_id\", \"level\", \"excluded_event_types\"?, \"excluded_actor_ids\"?, \"excluded_target_types\"?,
+  \"samples\"?: [{\"event_type\", \"rate\": of a million}]}";
+
+pub const POLICIES_SET: &str = "\
+Examples:
+  sealtrail policies set payroll --level all --exclude-types metrics.*,page.viewed
+  sealtrail policies set payroll --sample document.read=10%
+  sealtrail policies set payroll --level off
+  sealtrail policies set payroll --clear types,samples
+
+Every gateway follows within a second, without a restart. The level `off` is the kill switch: nothing of the tenant is
+taken. Exclusions count whatever an event's outcome is; samples take every failure. What is left out is answered as
+dropped_by_policy and counted. The direct door knows no policies. The change is recorded as an event trail.policy_changed.
+
+JSON: as of `policies show`, with \"event_id\", the event that records the change";
+
 pub const KEYS_CREATE: &str = "\
 Examples:
   sealtrail keys create --tenant payroll --role producer

@@ -1,5 +1,6 @@
 //! The `sealtrail` command.
 
+mod actor;
 mod analysts;
 mod backup;
 mod cloudtrail;
@@ -13,7 +14,10 @@ mod init;
 mod kafka_file;
 mod keys;
 mod manual;
+mod outgoing;
 mod output;
+mod own_event;
+mod policies;
 mod registry;
 mod send;
 mod tenants;
@@ -53,6 +57,9 @@ enum Command {
     /// Create and list tenants, and say which of their events are kept
     #[command(subcommand)]
     Tenants(tenants::TenantCommand),
+    /// Say which events of a tenant the gateway lets through
+    #[command(subcommand)]
+    Policies(policies::PolicyCommand),
     /// Create and list API keys
     #[command(subcommand)]
     Keys(keys::KeyCommand),
@@ -103,6 +110,7 @@ async fn run(command: Command, format: Format) -> anyhow::Result<Outcome> {
         Command::Migrate(flags) => init::migrate(&flags, format).await?,
         Command::Init(flags) => init::run(&flags, format).await?,
         Command::Tenants(command) => tenants::run(command, format).await?,
+        Command::Policies(command) => return policies::run(command, format).await,
         Command::Keys(command) => keys::run(command, format).await?,
         Command::Analysts(command) => analysts::run(command, format).await?,
         Command::Import(command) => return import::run(command, format).await,

@@ -2,7 +2,7 @@
 
 use audit_event::TenantId;
 use audit_event::control::{PolicyRecord, TenantRecord, VALUE_VERSION};
-use audit_event::policy::AuditLevel;
+use audit_event::policy::{AuditLevel, Policy};
 use chrono::Utc;
 use clap::{Args, Subcommand, ValueEnum};
 use kafka_io::config::TopicCheck;
@@ -36,7 +36,7 @@ pub struct TenantFlags {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Level {
+pub enum Level {
     /// every event
     All,
     /// all operations but read
@@ -112,7 +112,8 @@ async fn create_tenant(flags: &TenantFlags, format: Format) -> anyhow::Result<()
             record
         }
     };
-    let policy = PolicyRecord { v: VALUE_VERSION, tenant_id: tenant_id.clone(), level };
+    let policy = Policy { level, ..known.policy_of(&tenant_id).clone() };
+    let policy = PolicyRecord { v: VALUE_VERSION, tenant_id: tenant_id.clone(), policy };
     writer.put(&format!("policy/{tenant_id}"), &policy).await?;
     format.print(&TenantView { tenant_id, level, created_at: record.created_at })
 }
@@ -121,7 +122,7 @@ async fn list_tenants(kafka: &KafkaFlags, format: Format) -> anyhow::Result<()> 
     let state = read_once(&kafka.config(TopicCheck::Off)?, CONTROL_TOPIC).await?;
     let view = |record: &TenantRecord| TenantView {
         tenant_id: record.tenant_id.clone(),
-        level: state.level_of(&record.tenant_id),
+        level: state.policy_of(&record.tenant_id).level,
         created_at: record.created_at.clone(),
     };
     let mut tenants: Vec<_> = state.tenants.values().map(view).collect();

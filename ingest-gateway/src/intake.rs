@@ -5,6 +5,7 @@ use std::time::Duration;
 use audit_event::control::ControlState;
 use audit_event::credential::Caller;
 use audit_event::json::{Surroundings, parse_event};
+use audit_event::policy::{Decision, DropReason};
 use audit_event::{AuditEvent, EventId, TraceContext};
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, StatusCode};
@@ -31,7 +32,7 @@ pub struct Taken {
 /// What an item of a request turned out to be.
 pub enum Item {
     Event(Box<Taken>),
-    Dropped(EventId),
+    Dropped(EventId, DropReason),
     Rejected(Option<EventId>, Problem),
 }
 
@@ -169,14 +170,10 @@ impl<'a> Reader<'a> {
             defaults_of: &catalogue::defaults_of,
         };
         match parse_event(value, &surroundings) {
-            Ok(event) => {
-                let level = self.control.level_of(&event.tenant_id);
-                if level.admits(event.operation, event.outcome) {
-                    Item::Event(Box::new(Taken { event, trace }))
-                } else {
-                    Item::Dropped(event.event_id)
-                }
-            }
+            Ok(event) => match self.control.policy_of(&event.tenant_id).decide(&event) {
+                Decision::Take => Item::Event(Box::new(Taken { event, trace })),
+                Decision::Drop(reason) => Item::Dropped(event.event_id, reason),
+            },
             Err(problem) => {
                 let event_id = value.get("event_id").and_then(|id| id.as_str()?.parse().ok());
                 Item::Rejected(event_id, event_problem(&problem, pointer(&problem.pointer)))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use audit_event::policy::DropReason;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -25,11 +26,27 @@ const REFUSALS: &[(u16, &str)] = &[
     (503, "unavailable"),
 ];
 
+const DROP_REASONS: [&str; DropReason::ALL.len()] = {
+    let mut names = [""; DropReason::ALL.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = DropReason::ALL[at].as_str();
+        at += 1;
+    }
+    names
+};
+
 /// All of them, beside those of every service.
 pub const LIST: &[Metric] = &[
     Metric::counter("sealtrail_gateway_events_total", "events", "Events by how they ended.").labels(&[
         Label::of("status", &["accepted", "dropped_by_policy", "rejected", "unconfirmed"]),
     ]),
+    Metric::counter(
+        "sealtrail_gateway_dropped_events_total",
+        "events",
+        "Events that the tenant's policy left out, by the part of it that did.",
+    )
+    .labels(&[Label::of("reason", &DROP_REASONS)]),
     Metric::histogram(
         "sealtrail_gateway_publish_seconds",
         "seconds",
@@ -87,6 +104,7 @@ pub const LIST: &[Metric] = &[
 #[derive(Clone)]
 pub struct GatewayMetrics {
     pub events: IntCounterVec,
+    dropped: IntCounterVec,
     pub publish_seconds: Histogram,
 }
 
@@ -94,8 +112,13 @@ impl GatewayMetrics {
     pub fn new(metrics: &Metrics) -> Self {
         Self {
             events: metrics.counters("sealtrail_gateway_events_total"),
+            dropped: metrics.counters("sealtrail_gateway_dropped_events_total"),
             publish_seconds: metrics.histogram("sealtrail_gateway_publish_seconds"),
         }
+    }
+
+    pub fn dropped(&self, reason: DropReason) {
+        self.dropped.with_label_values(&[reason.as_str()]).inc();
     }
 
     pub fn count(&self, result: &ItemResult) {

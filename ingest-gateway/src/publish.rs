@@ -72,7 +72,8 @@ impl Publisher {
             .enumerate()
             .map(|(index, item)| match item {
                 Item::Event(taken) => self.produce(index, &taken, schema_id, origin),
-                Item::Dropped(event_id) => {
+                Item::Dropped(event_id, reason) => {
+                    self.metrics.dropped(reason);
                     Outcome::Settled(ItemResult::of(index, Some(event_id), Status::DroppedByPolicy))
                 }
                 Item::Rejected(event_id, problem) => {

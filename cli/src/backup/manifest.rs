@@ -128,8 +128,8 @@ pub fn control_records(state: &ControlState) -> serde_json::Result<Vec<ControlEn
     for (id, tenant) in &state.tenants {
         put(format!("tenant/{id}"), serde_json::to_value(tenant))?;
     }
-    for (id, level) in &state.policies {
-        let policy = PolicyRecord { v: VALUE_VERSION, tenant_id: id.clone(), level: *level };
+    for (id, policy) in &state.policies {
+        let policy = PolicyRecord { v: VALUE_VERSION, tenant_id: id.clone(), policy: policy.clone() };
         put(format!("policy/{id}"), serde_json::to_value(policy))?;
     }
     for (id, key) in &state.api_keys {
@@ -249,13 +249,14 @@ pub mod tests {
         let tenant_id: audit_event::TenantId = "demo".parse().expect("a tenant");
         let record = TenantRecord { v: VALUE_VERSION, tenant_id: tenant_id.clone(), created_at: "x".into() };
         state.tenants.insert(tenant_id.clone(), record);
-        state.policies.insert(tenant_id.clone(), audit_event::policy::AuditLevel::All);
+        let policy = audit_event::policy::Policy::of_level(audit_event::policy::AuditLevel::All);
+        state.policies.insert(tenant_id.clone(), policy);
         let mut again = ControlState::default();
         for entry in control_records(&state).expect("serialises") {
             let value = serde_json::to_vec(&entry.value).expect("serialises");
             again.apply(&entry.key, Some(&value)).expect("applies");
         }
         assert_eq!(again.tenants, state.tenants);
-        assert_eq!(again.level_of(&tenant_id), state.level_of(&tenant_id));
+        assert_eq!(again.policy_of(&tenant_id), state.policy_of(&tenant_id));
     }
 }

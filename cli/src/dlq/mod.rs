@@ -4,9 +4,9 @@
 //! a row once is kept in two steps: what is older than the processors' dedupe window is looked up here ([`replay`]), and
 //! what is younger the window itself catches.
 
-mod actor;
 mod barrier;
 mod copies;
+mod copy;
 mod flags;
 mod groups;
 mod help;
@@ -20,7 +20,6 @@ mod replay;
 mod report;
 mod schemas;
 mod selection;
-mod send;
 mod show;
 mod state;
 mod stored;

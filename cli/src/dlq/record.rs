@@ -8,16 +8,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use ::schemas::catalogue;
-use audit_event::{
-    Actor as EventActor, AuditEvent, EventId, Operation, Outcome, Severity, Source, Target, TenantId,
-    Timestamp, TrailId,
-};
-use chrono::Utc;
+use audit_event::{AuditEvent, Outcome, Target, TenantId, TrailId};
 use clickhouse_io::position::RecordPosition;
 use uuid::Uuid;
 
-use super::actor::Actor;
+use crate::actor::Actor;
+use crate::own_event::own_event;
 
 pub const EVENT_TYPE: &str = "trail.dead_letters_replayed";
 /// The filter is a person's command line; a longer one is cut.
@@ -69,37 +65,12 @@ impl Replay {
     }
 
     fn event(&self, tenant_id: &TenantId, share: &Share, outcome: Outcome) -> AuditEvent {
-        let defaults = catalogue::defaults_of(EVENT_TYPE);
-        let actor = EventActor {
-            id: self.actor.id.clone(),
-            kind: "user".to_owned(),
-            name: None,
-            session_id: None,
-            on_behalf_of: None,
-        };
-        AuditEvent {
-            event_id: EventId(Uuid::now_v7()),
-            tenant_id: tenant_id.clone(),
-            occurred_at: Timestamp::from_micros(Utc::now().timestamp_micros()),
-            event_type: EVENT_TYPE.to_owned(),
-            operation: defaults.map_or(Operation::DEFAULT, |defaults| defaults.operation),
-            outcome,
-            severity: defaults.map_or(Severity::DEFAULT, |defaults| defaults.severity),
-            actor,
-            targets: vec![Target { id: self.trail.to_string(), kind: "trail".to_owned(), name: None }],
-            source: Source {
-                service: Some("sealtrail".to_owned()),
-                host: self.actor.host.clone(),
-                ..Source::default()
-            },
-            trace: None,
-            duration_ms: None,
-            batch_id: Some(self.id.to_string()),
-            message: None,
-            changes: Vec::new(),
-            attributes: self.attributes(share),
-            signature: None,
-        }
+        let mut event = own_event(EVENT_TYPE, tenant_id, &self.actor);
+        event.outcome = outcome;
+        event.targets = vec![Target { id: self.trail.to_string(), kind: "trail".to_owned(), name: None }];
+        event.batch_id = Some(self.id.to_string());
+        event.attributes.extend(self.attributes(share));
+        event
     }
 
     fn attributes(&self, share: &Share) -> BTreeMap<String, String> {
@@ -110,7 +81,6 @@ impl Replay {
             ("filter", filter),
             ("forced", self.forced.to_string()),
             ("letters", share.positions.len().to_string()),
-            ("os_user", self.actor.os_user.clone()),
             ("positions", ranges(&share.positions)),
             ("reasons", reasons.join(",")),
         ];
@@ -147,6 +117,8 @@ pub fn ranges(positions: &[RecordPosition]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ::schemas::catalogue;
+
     use super::*;
 
     fn at(text: &str) -> RecordPosition {

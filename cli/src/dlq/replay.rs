@@ -11,16 +11,16 @@ use kafka_io::config::TopicCheck;
 use kafka_io::control::read_once;
 use uuid::Uuid;
 
-use super::actor::Actor;
 use super::flags::ReplayFlags;
 use super::prospect::Assessor;
 use super::record::Replay;
 use super::report::Report;
 use super::schemas::WriterSchemas;
 use super::selection::{Selection, Terms};
-use super::send::Sender;
 use super::trail_of;
 use super::write::Writer;
+use crate::actor::Actor;
+use crate::outgoing::Sender;
 use crate::output::{Format, Outcome};
 
 pub async fn run(flags: &ReplayFlags, format: Format) -> anyhow::Result<Outcome> {

@@ -15,10 +15,11 @@ use kafka_io::producer::ProduceError;
 use tokio::time::Instant;
 
 use super::barrier::wait_until_stored;
+use super::copy::copy_of;
 use super::record::{Replay, Share};
 use super::report::{Recorded, Report};
 use super::selection::Planned;
-use super::send::{IN_FLIGHT, Outgoing, Sender};
+use crate::outgoing::{IN_FLIGHT, Outgoing, Sender};
 
 /// How long a look into the tables is believed. What came after it must lie within the dedupe window of what is written
 /// on its strength, so it is far below that window's 24 hours and ten million records.
@@ -130,7 +131,7 @@ impl Writer<'_> {
         let (mut places, mut records) = (Vec::new(), Vec::new());
         for Planned { letter, identity } in chunk {
             places.push((letter.position, identity.tenant_id));
-            records.push(Outgoing::copy_of(letter, self.replay.trail, self.replay.id));
+            records.push(copy_of(letter, self.replay.trail, self.replay.id));
         }
         for ((position, tenant), answer) in places.into_iter().zip(self.sender.send(&records).await) {
             let tally = tallies.entry(tenant).or_default();

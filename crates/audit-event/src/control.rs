@@ -1,12 +1,13 @@
 //! The control plane: the values of the compacted topic `audit.control.v1` and the state that they add up to.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::ids::{Offset, PartitionId, TenantId, TrailId};
-use crate::policy::AuditLevel;
+use crate::policy::{Policy, PolicyError};
 
 /// The version of the JSON values below.
 pub const VALUE_VERSION: u8 = 1;
@@ -55,7 +56,8 @@ pub struct TenantRecord {
 pub struct PolicyRecord {
     pub v: u8,
     pub tenant_id: TenantId,
-    pub level: AuditLevel,
+    #[serde(flatten)]
+    pub policy: Policy,
 }
 
 /// What a caller may do.
@@ -97,6 +99,8 @@ pub struct ApiKeyRecord {
 pub enum ControlError {
     #[error("the control record cannot be read; the last good one stays: {0}")]
     Value(#[from] serde_json::Error),
+    #[error("the policy is out of bounds; the last good one stays: {0}")]
+    Policy(#[from] PolicyError),
     #[error("the control record has version {found}, this build reads {VALUE_VERSION}; upgrade it")]
     Version { found: u8 },
 }
@@ -106,7 +110,7 @@ pub enum ControlError {
 pub struct ControlState {
     pub trail: Option<TrailRecord>,
     pub tenants: HashMap<TenantId, TenantRecord>,
-    pub policies: HashMap<TenantId, AuditLevel>,
+    pub policies: HashMap<TenantId, Policy>,
     pub api_keys: HashMap<String, ApiKeyRecord>,
 }
 
@@ -118,7 +122,9 @@ impl ControlState {
             Some(("tenant", id)) => put(&mut self.tenants, id.parse().ok(), read(value)?),
             Some(("policy", id)) => {
                 let policy: Option<PolicyRecord> = read(value)?;
-                put(&mut self.policies, id.parse().ok(), policy.map(|p| p.level));
+                let policy = policy.map(|record| record.policy);
+                policy.iter().try_for_each(Policy::check)?;
+                put(&mut self.policies, id.parse().ok(), policy);
             }
             Some(("api-key", id)) => put(&mut self.api_keys, Some(id.to_owned()), read(value)?),
             _ => {}
@@ -126,8 +132,9 @@ impl ControlState {
         Ok(())
     }
 
-    pub fn level_of(&self, tenant: &TenantId) -> AuditLevel {
-        self.policies.get(tenant).copied().unwrap_or(AuditLevel::DEFAULT)
+    pub fn policy_of(&self, tenant: &TenantId) -> &Policy {
+        static OF_A_NEW_TENANT: LazyLock<Policy> = LazyLock::new(Policy::default);
+        self.policies.get(tenant).unwrap_or(&OF_A_NEW_TENANT)
     }
 }
 
@@ -159,6 +166,7 @@ fn put<K: std::hash::Hash + Eq, V>(map: &mut HashMap<K, V>, key: Option<K>, valu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::AuditLevel;
 
     #[test]
     fn a_bad_value_leaves_the_last_good_one() {
@@ -170,9 +178,18 @@ mod tests {
             state.apply("policy/demo", Some(br#"{"v":2,"tenant_id":"demo","level":"off"}"#)),
             Err(ControlError::Version { found: 2 })
         ));
-        assert_eq!(state.level_of(&tenant), AuditLevel::All);
+        assert_eq!(state.policy_of(&tenant).level, AuditLevel::All);
+        let unbounded = format!(
+            r#"{{"v":1,"tenant_id":"demo","level":"off","excluded_actor_ids":["{}"]}}"#,
+            "x".repeat(500)
+        );
+        assert!(matches!(
+            state.apply("policy/demo", Some(unbounded.as_bytes())),
+            Err(ControlError::Policy(_))
+        ));
+        assert_eq!(state.policy_of(&tenant).level, AuditLevel::All);
         state.apply("policy/demo", None).expect("a tombstone applies");
-        assert_eq!(state.level_of(&tenant), AuditLevel::WritesOnly);
+        assert_eq!(state.policy_of(&tenant), &Policy::default());
         state.apply("hold/demo/1", Some(b"whatever")).expect("others' keys are let be");
     }
 }

@@ -1,60 +1,141 @@
-//! The audit level of a tenant: which events the gateway lets through before anything is produced.
+//! The audit policy of a tenant: which events the gateway lets through before anything is produced. It reads the event
+//! and nothing else, so that every gateway decides alike, and a retry as the first try.
+
+mod level;
+mod pattern;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
-use crate::event::{Operation, Outcome};
+use crate::event::{AuditEvent, Outcome};
 
-/// A tenant's audit level. Outcomes `failure` and `denied` pass every level but `off`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AuditLevel {
-    All,
-    /// All operations but `read`: a new tenant's default.
-    WritesOnly,
-    /// `update` and `delete`.
-    MutationsOnly,
-    DeletesOnly,
-    FailuresOnly,
-    Off,
+pub use level::AuditLevel;
+pub use pattern::{Sample, SampleRate, TypePattern};
+
+/// The most entries of one list of a policy.
+pub const MAX_ENTRIES: usize = 1_000;
+/// The longest entry, in bytes.
+pub const MAX_ENTRY_BYTES: usize = 200;
+
+/// A tenant's audit policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    pub level: AuditLevel,
+    /// Never taken, whatever their outcome.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub excluded_event_types: BTreeSet<TypePattern>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub excluded_actor_ids: BTreeSet<String>,
+    /// Events with targets, all of which have one of these types.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub excluded_target_types: BTreeSet<String>,
+    /// The first that matches an event's type counts. Failures and denials are always taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<Sample>,
 }
 
-impl AuditLevel {
-    pub const DEFAULT: Self = Self::WritesOnly;
-
-    pub fn admits(self, operation: Operation, outcome: Outcome) -> bool {
-        let failed = matches!(outcome, Outcome::Failure | Outcome::Denied);
-        match self {
-            Self::All => true,
-            Self::Off => false,
-            Self::WritesOnly => failed || operation != Operation::Read,
-            Self::MutationsOnly => failed || matches!(operation, Operation::Update | Operation::Delete),
-            Self::DeletesOnly => failed || operation == Operation::Delete,
-            Self::FailuresOnly => failed,
+impl Policy {
+    pub fn of_level(level: AuditLevel) -> Self {
+        Self {
+            level,
+            excluded_event_types: BTreeSet::new(),
+            excluded_actor_ids: BTreeSet::new(),
+            excluded_target_types: BTreeSet::new(),
+            samples: Vec::new(),
         }
     }
+
+    pub fn decide(&self, event: &AuditEvent) -> Decision {
+        let failed = matches!(event.outcome, Outcome::Failure | Outcome::Denied);
+        let sample = || self.samples.iter().find(|sample| sample.event_type.matches(&event.event_type));
+        let dropped = match () {
+            () if !self.level.admits(event.operation, event.outcome) => DropReason::Level,
+            () if self.excluded_event_types.iter().any(|pattern| pattern.matches(&event.event_type)) => {
+                DropReason::EventType
+            }
+            () if self.excluded_actor_ids.contains(&event.actor.id) => DropReason::Actor,
+            () if self.excludes_targets_of(event) => DropReason::TargetType,
+            () if !failed && sample().is_some_and(|sample| !sample.rate.takes(event.event_id)) => {
+                DropReason::Sample
+            }
+            () => return Decision::Take,
+        };
+        Decision::Drop(dropped)
+    }
+
+    fn excludes_targets_of(&self, event: &AuditEvent) -> bool {
+        !event.targets.is_empty()
+            && event.targets.iter().all(|target| self.excluded_target_types.contains(&target.kind))
+    }
+
+    /// Whether its lists are within their bounds.
+    pub fn check(&self) -> Result<(), PolicyError> {
+        let lists = [
+            ("excluded_event_types", self.excluded_event_types.len()),
+            ("excluded_actor_ids", self.excluded_actor_ids.len()),
+            ("excluded_target_types", self.excluded_target_types.len()),
+            ("samples", self.samples.len()),
+        ];
+        if let Some((list, entries)) = lists.into_iter().find(|(_, entries)| *entries > MAX_ENTRIES) {
+            return Err(PolicyError::TooMany { list, entries });
+        }
+        let texts = self.excluded_actor_ids.iter().chain(&self.excluded_target_types);
+        match texts.into_iter().find(|text| text.is_empty() || text.len() > MAX_ENTRY_BYTES) {
+            Some(text) => Err(PolicyError::Entry(text.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::of_level(AuditLevel::DEFAULT)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    Take,
+    Drop(DropReason),
+}
+
+/// Why a policy leaves an event out: a closed list, which is also the list of metric labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DropReason {
+    Level,
+    EventType,
+    Actor,
+    TargetType,
+    Sample,
+}
+
+impl DropReason {
+    pub const ALL: [Self; 5] = [Self::Level, Self::EventType, Self::Actor, Self::TargetType, Self::Sample];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Level => "level",
+            Self::EventType => "event_type",
+            Self::Actor => "actor",
+            Self::TargetType => "target_type",
+            Self::Sample => "sample",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PolicyError {
+    #[error("{0:?} is no event type, nor one with `.*` at its end")]
+    Pattern(String),
+    #[error("a sample rate is a number of a million events, not {0}")]
+    Rate(u32),
+    #[error("{list} has {entries} entries; at most {MAX_ENTRIES} are taken")]
+    TooMany { list: &'static str, entries: usize },
+    #[error("{0:?} must have 1 to {MAX_ENTRY_BYTES} bytes")]
+    Entry(String),
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failures_pass_every_level_but_off() {
-        use AuditLevel::*;
-        for level in [All, WritesOnly, MutationsOnly, DeletesOnly, FailuresOnly] {
-            assert!(level.admits(Operation::Read, Outcome::Denied), "{level:?}");
-        }
-        assert!(!Off.admits(Operation::Delete, Outcome::Failure));
-    }
-
-    #[test]
-    fn levels_narrow() {
-        use AuditLevel::*;
-        let passes =
-            |level: AuditLevel| Operation::ALL.iter().filter(|o| level.admits(**o, Outcome::Success)).count();
-        assert_eq!(
-            [All, WritesOnly, MutationsOnly, DeletesOnly, FailuresOnly, Off].map(passes),
-            [7, 6, 2, 1, 0, 0]
-        );
-    }
-}
+mod tests;

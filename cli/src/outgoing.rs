@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use ::schemas::avro;
-use audit_event::{AuditEvent, SchemaId, TrailId};
-use clickhouse_io::dead_letters::Letter;
+use audit_event::{AuditEvent, SchemaId};
 use kafka_io::headers;
 use kafka_io::producer::{NewRecord, ProduceError, ProducerConfig, RecordProducer};
 use kafka_io::{KafkaConfig, KafkaError};
@@ -27,22 +26,12 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// The letter as it was, with its provenance. A header of that name that it brought itself goes: it would be a lie.
-    pub fn copy_of(letter: Letter, trail: TrailId, replay: Uuid) -> Self {
-        let ours = [headers::REPLAY_OF, headers::REPLAY_ID];
-        let mut carried = letter.headers;
-        carried.retain(|(name, _)| !ours.contains(&name.as_str()));
-        let provenance = [letter.position.in_trail(trail), replay.to_string()];
-        carried.extend(ours.map(ToOwned::to_owned).into_iter().zip(provenance.map(String::into_bytes)));
-        Self { key: letter.key, value: letter.value, headers: carried }
-    }
-
-    /// An event of our own. The correlation id is a column, by which SQL finds all events of a replay.
-    pub fn event(event: &AuditEvent, schema_id: SchemaId, replay: Uuid) -> anyhow::Result<Self> {
+    /// An event of our own. The correlation id is a column, by which SQL finds all events of one command.
+    pub fn event(event: &AuditEvent, schema_id: SchemaId, correlation: Uuid) -> anyhow::Result<Self> {
         Ok(Self {
             key: Some(format!("{}|{}", event.tenant_id, event.event_id).into_bytes()),
             value: Some(avro::encode(event, schema_id)?),
-            headers: vec![(headers::CORRELATION_ID.to_owned(), replay.to_string().into_bytes())],
+            headers: vec![(headers::CORRELATION_ID.to_owned(), correlation.to_string().into_bytes())],
         })
     }
 }
@@ -107,26 +96,7 @@ fn is_worth_a_try(answer: &Result<(), ProduceError>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use pipeline_core::verdict::DeadLetterReason;
-
     use super::*;
-    use crate::dlq::prospect::tests::letter;
-
-    #[test]
-    fn a_copy_is_the_record_as_it_was_and_says_where_it_is_from() {
-        let mut original = letter(5, DeadLetterReason::UnknownSchema);
-        original.headers = vec![
-            ("a".into(), b"1".to_vec()),
-            (headers::REPLAY_OF.into(), b"a lie".to_vec()),
-            ("a".into(), b"2".to_vec()),
-        ];
-        let (trail, replay) = (TrailId(Uuid::from_u128(1)), Uuid::from_u128(2));
-        let copy = Outgoing::copy_of(original.clone(), trail, replay);
-        assert_eq!((&copy.key, &copy.value), (&original.key, &original.value));
-        let names: Vec<_> = copy.headers.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["a", "a", headers::REPLAY_OF, headers::REPLAY_ID]);
-        assert_eq!(copy.headers[2].1, format!("{trail}:0:5").into_bytes());
-    }
 
     #[test]
     fn a_record_that_is_too_large_is_not_tried_again() {
