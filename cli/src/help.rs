@@ -88,6 +88,7 @@ pub const KEYS_CREATE: &str = "\
 Examples:
   sealtrail keys create --tenant payroll --role producer
   sealtrail keys create --tenant payroll --role admin --file payroll.key
+  sealtrail keys create --tenant payroll --role auditor --scopes read,export --expires-in 90d
 
 JSON: {\"key_id\", \"tenant_id\", \"role\", \"api_key\", \"file\"}; api_key is null where a file has it, key_id where the
 file's key was good";
@@ -97,7 +98,24 @@ Examples:
   sealtrail keys list
   sealtrail keys list --tenant payroll --output json
 
-JSON: {\"keys\": [{\"key_id\", \"tenant_id\", \"role\", \"created_at\"}]}";
+JSON: {\"keys\": [{\"key_id\", \"tenant_id\", \"role\", \"created_at\", \"scopes\"?, \"expires_at\"?, \"revoked_at\"?}]}";
+
+pub const KEYS_ROTATE: &str = "\
+Examples:
+  sealtrail keys rotate k3y1d0fpayr0 --file payroll.key
+  sealtrail keys rotate k3y1d0fpayr0 --overlap 7d --expires-in 90d
+
+The new key has the tenant, role and scopes of the old one, which goes on for the overlap.
+
+JSON: {\"old\", \"new\": a key as `keys list` prints it, \"api_key\", \"file\"}";
+
+pub const KEYS_REVOKE: &str = "\
+Examples:
+  sealtrail keys revoke k3y1d0fpayr0
+
+Every service follows within a second. A revoked key stays in the list and cannot come back.
+
+JSON: a key as `keys list` prints it";
 
 pub const IMPORT_CLOUDTRAIL: &str = "\
 Examples:

@@ -1,12 +1,16 @@
 //! API keys: records of the control topic, which hold a hash of each.
 
+mod rotate;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, bail};
-use audit_event::TenantId;
-use audit_event::control::{ApiKeyRecord, ControlState, Role, VALUE_VERSION};
+use anyhow::{Context, bail, ensure};
+use audit_event::control::{ApiKeyRecord, ControlState, Role, Scope, VALUE_VERSION};
 use audit_event::credential::{Pepper, authenticate, format_api_key};
+use audit_event::{TenantId, Timestamp};
 use chrono::Utc;
 use clap::{Args, Subcommand, ValueEnum};
 use client_security::private_file::{SECRET_CHARS, random_text, write_private};
@@ -14,9 +18,11 @@ use kafka_io::config::TopicCheck;
 use kafka_io::control::{ControlWriter, read_once};
 use schemas::CONTROL_TOPIC;
 use serde::Serialize;
+use service_kit::clock;
 
 use crate::connect::{KafkaFlags, PepperFlags};
 use crate::help;
+use crate::moment::parse_span;
 use crate::output::{self, Format, Show, name_of};
 
 const KEY_ID_CHARS: usize = 12;
@@ -29,6 +35,12 @@ pub enum KeyCommand {
     /// List the API keys; never their secrets, which nobody has but their owners
     #[command(after_help = help::KEYS_LIST)]
     List(KeyListFlags),
+    /// Make a key in the place of another one, which goes on for a while
+    #[command(after_help = help::KEYS_ROTATE)]
+    Rotate(rotate::RotateFlags),
+    /// End a key at once
+    #[command(after_help = help::KEYS_REVOKE)]
+    Revoke(rotate::RevokeFlags),
 }
 
 #[derive(Debug, Args)]
@@ -48,6 +60,12 @@ pub struct KeyFlags {
     /// What its holder may do
     #[arg(long)]
     role: KeyRole,
+    /// What its holder may do of what the role allows; all of that without this
+    #[arg(long, value_delimiter = ',', value_name = "SCOPE")]
+    scopes: Vec<KeyScope>,
+    /// When it ends, such as in 90d
+    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    expires_in: Option<Duration>,
     /// Write the key to this file instead of showing it; a key there that is still good is kept
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -80,6 +98,25 @@ impl From<KeyRole> for Role {
     }
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum KeyScope {
+    Write,
+    Read,
+    Export,
+    Verify,
+}
+
+impl From<KeyScope> for Scope {
+    fn from(scope: KeyScope) -> Self {
+        match scope {
+            KeyScope::Write => Self::Write,
+            KeyScope::Read => Self::Read,
+            KeyScope::Export => Self::Export,
+            KeyScope::Verify => Self::Verify,
+        }
+    }
+}
+
 /// A key as it is shown: neither its secret nor the hash of it.
 #[derive(Debug, Serialize)]
 struct KeyView {
@@ -87,6 +124,35 @@ struct KeyView {
     tenant_id: TenantId,
     role: Role,
     created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scopes: Option<BTreeSet<Scope>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<Timestamp>,
+}
+
+impl KeyView {
+    fn of(record: &ApiKeyRecord) -> Self {
+        Self {
+            key_id: record.key_id.clone(),
+            tenant_id: record.tenant_id.clone(),
+            role: record.role,
+            created_at: record.created_at.clone(),
+            scopes: record.scopes.clone(),
+            expires_at: record.expires_at,
+            revoked_at: record.revoked_at,
+        }
+    }
+
+    fn ends(&self) -> String {
+        let shown = |at: Timestamp| at.to_rfc3339().unwrap_or_default();
+        match (self.revoked_at, self.expires_at) {
+            (Some(at), _) => format!("revoked {}", shown(at)),
+            (None, Some(at)) => shown(at),
+            (None, None) => "never".to_owned(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -96,9 +162,10 @@ struct Keys {
 
 impl Show for Keys {
     fn text(&self) -> String {
-        let row =
-            |k: &KeyView| [k.key_id.clone(), k.tenant_id.to_string(), name_of(k.role), k.created_at.clone()];
-        output::table(["key", "tenant", "role", "created"], self.keys.iter().map(row))
+        let row = |k: &KeyView| {
+            [k.key_id.clone(), k.tenant_id.to_string(), name_of(k.role), k.created_at.clone(), k.ends()]
+        };
+        output::table(["key", "tenant", "role", "created", "ends"], self.keys.iter().map(row))
     }
 }
 
@@ -128,6 +195,8 @@ pub async fn run(command: KeyCommand, format: Format) -> anyhow::Result<()> {
     match command {
         KeyCommand::Create(flags) => create_key(&flags, format).await,
         KeyCommand::List(flags) => list_keys(&flags, format).await,
+        KeyCommand::Rotate(flags) => rotate::rotate(&flags, format).await,
+        KeyCommand::Revoke(flags) => rotate::revoke(&flags, format).await,
     }
 }
 
@@ -137,12 +206,7 @@ async fn list_keys(flags: &KeyListFlags, format: Format) -> anyhow::Result<()> {
         .api_keys
         .values()
         .filter(|record| flags.tenant.as_ref().is_none_or(|tenant| *tenant == record.tenant_id))
-        .map(|record| KeyView {
-            key_id: record.key_id.clone(),
-            tenant_id: record.tenant_id.clone(),
-            role: record.role,
-            created_at: record.created_at.clone(),
-        })
+        .map(KeyView::of)
         .collect();
     keys.sort_by(|a, b| {
         (&a.tenant_id, &a.created_at, &a.key_id).cmp(&(&b.tenant_id, &b.created_at, &b.key_id))
@@ -171,6 +235,7 @@ async fn create_key(flags: &KeyFlags, format: Format) -> anyhow::Result<()> {
     }
     let key_id = random_text(KEY_ID_CHARS).to_lowercase();
     let api_key = format_api_key(&key_id, &random_text(SECRET_CHARS));
+    let scopes: BTreeSet<_> = flags.scopes.iter().copied().map(Scope::from).collect();
     let record = ApiKeyRecord {
         v: VALUE_VERSION,
         key_id: key_id.clone(),
@@ -178,7 +243,14 @@ async fn create_key(flags: &KeyFlags, format: Format) -> anyhow::Result<()> {
         role: flags.role.into(),
         secret_hmac: pepper.hash(&api_key),
         created_at: Utc::now().to_rfc3339(),
+        scopes: (!scopes.is_empty()).then_some(scopes),
+        expires_at: flags.expires_in.map(in_time),
+        revoked_at: None,
     };
+    ensure!(
+        Role::from(flags.role).scopes().iter().any(|scope| record.may(*scope)),
+        "a key of this role and these scopes could do nothing"
+    );
     // the file first: a key whose secret nobody has cannot be used, and stands there for ever
     if let Some(file) = &flags.file {
         write_private(file, &api_key).with_context(|| format!("write {}", file.display()))?;
@@ -189,9 +261,15 @@ async fn create_key(flags: &KeyFlags, format: Format) -> anyhow::Result<()> {
     format.print(&made)
 }
 
+/// The moment so long after now.
+fn in_time(span: Duration) -> Timestamp {
+    let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_micros(clock::now().micros().saturating_add(micros))
+}
+
 fn is_good_key(file: &Path, state: &ControlState, pepper: &Pepper, flags: &KeyFlags) -> bool {
     let Ok(api_key) = fs::read_to_string(file) else { return false };
-    let caller = authenticate(state, pepper, Some(&format!("Bearer {}", api_key.trim())));
+    let caller = authenticate(state, pepper, Some(&format!("Bearer {}", api_key.trim())), clock::now());
     caller.is_ok_and(|caller| caller.tenant_id == flags.tenant && caller.role == flags.role.into())
 }
 
@@ -207,11 +285,14 @@ mod tests {
                 tenant_id: "demo".parse().expect("a tenant"),
                 role: Role::Admin,
                 created_at: "2026-11-02T10:00:00+00:00".into(),
+                scopes: None,
+                expires_at: None,
+                revoked_at: None,
             }],
         };
         let json = serde_json::to_value(&keys).expect("serialises");
         let fields: Vec<_> = json["keys"][0].as_object().expect("an object").keys().cloned().collect();
         assert_eq!(fields, ["created_at", "key_id", "role", "tenant_id"]);
-        assert_eq!(keys.text().lines().nth(1), Some("k1   demo    admin  2026-11-02T10:00:00+00:00"));
+        assert_eq!(keys.text().lines().nth(1), Some("k1   demo    admin  2026-11-02T10:00:00+00:00  never"));
     }
 }

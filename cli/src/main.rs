@@ -14,6 +14,7 @@ mod init;
 mod kafka_file;
 mod keys;
 mod manual;
+mod moment;
 mod outgoing;
 mod output;
 mod own_event;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit_event::TenantId;
-use audit_event::control::ControlState;
+use audit_event::control::{ControlState, Scope};
 use audit_event::credential::{Caller, Pepper, authenticate};
 use axum::http::{HeaderMap, StatusCode, header};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use kafka_io::control::ControlFollower;
-use service_kit::{Problem, RequestContext};
+use service_kit::{Problem, RequestContext, clock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::answer::too_large;
@@ -65,13 +65,15 @@ impl Admission {
             return Err(Problem::unavailable("the gateway is starting; see /readyz"));
         }
         let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let caller = authenticate(&self.control.state(), &self.pepper, authorization)
+        let caller = authenticate(&self.control.state(), &self.pepper, authorization, clock::now())
             .map_err(|error| Problem::unauthorized(error.to_string()))?;
         RequestContext::log_tenant(&caller.tenant_id);
-        if caller.role.may_write() {
+        if caller.may(Scope::Write) {
             Ok(caller)
         } else {
-            Err(Problem::forbidden("the api key may not write; use one with the role producer or admin"))
+            Err(Problem::forbidden(
+                "the api key may not write; use one with the role producer or admin, and the scope write",
+            ))
         }
     }
 

@@ -199,7 +199,7 @@ mod tests {
     }
 
     fn caller() -> Caller {
-        Caller { tenant_id: "demo".parse().expect("a tenant"), role: Role::Producer, key_id: "k".into() }
+        Caller::new("demo".parse().expect("a tenant"), Role::Producer, "k".into())
     }
 
     #[test]

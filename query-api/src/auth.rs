@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use audit_event::TenantId;
+use audit_event::control::Scope;
 use audit_event::credential::{Caller, CredentialError, Pepper, authenticate};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use kafka_io::control::ControlFollower;
-use service_kit::{Problem, Readiness, RequestContext};
+use service_kit::{Problem, Readiness, RequestContext, clock};
 use thiserror::Error;
 
 use crate::starting::{self, CONTROL};
@@ -57,13 +58,13 @@ impl Gate {
             return Err(GateFault::NotYet);
         }
         let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let caller = authenticate(&self.control.state(), &self.pepper, authorization)?;
+        let caller = authenticate(&self.control.state(), &self.pepper, authorization, clock::now())?;
         tenant_of_reader(caller)
     }
 }
 
 fn tenant_of_reader(caller: Caller) -> Result<Tenant, GateFault> {
-    if caller.role.may_read() { Ok(Tenant(caller.tenant_id)) } else { Err(GateFault::Role) }
+    if caller.may(Scope::Read) { Ok(Tenant(caller.tenant_id)) } else { Err(GateFault::Role) }
 }
 
 /// The layer over every route that shows events.
@@ -87,7 +88,7 @@ mod tests {
     fn only_readers_come_in() {
         let with = |role| {
             let tenant_id = "demo".parse().expect("a tenant");
-            tenant_of_reader(Caller { tenant_id, role, key_id: "k1".to_owned() }).map(|t| t.0.to_string())
+            tenant_of_reader(Caller::new(tenant_id, role, "k1".to_owned())).map(|t| t.0.to_string())
         };
         for role in [Role::Reader, Role::Auditor, Role::Admin] {
             assert_eq!(with(role), Ok("demo".to_owned()));

@@ -10,10 +10,10 @@ use clickhouse_io::position::RecordPosition;
 use pipeline_core::verdict::DeadLetterReason;
 use uuid::Uuid;
 
-use super::moment::parse_moment;
 use super::state::LetterState;
 use super::{help, quote};
 use crate::connect::{ClickHouseFlags, KafkaFlags, RegistryFlags};
+use crate::moment::parse_moment;
 
 /// Letters in one list.
 const MAX_LISTED: u64 = 10_000;

@@ -13,7 +13,6 @@ mod help;
 mod hex;
 mod judge;
 mod list;
-mod moment;
 mod prospect;
 mod record;
 mod replay;

@@ -1,6 +1,6 @@
 //! The control plane: the values of the compacted topic `audit.control.v1` and the state that they add up to.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::ids::{Offset, PartitionId, TenantId, TrailId};
 use crate::policy::{Policy, PolicyError};
+use crate::timestamp::Timestamp;
 
 /// The version of the JSON values below.
 pub const VALUE_VERSION: u8 = 1;
@@ -75,13 +76,24 @@ pub enum Role {
 }
 
 impl Role {
-    pub fn may_write(self) -> bool {
-        matches!(self, Self::Producer | Self::Admin)
+    pub fn scopes(self) -> &'static [Scope] {
+        match self {
+            Self::Producer => &[Scope::Write],
+            Self::Reader => &[Scope::Read],
+            Self::Auditor => &[Scope::Read, Scope::Export, Scope::Verify],
+            Self::Admin => &[Scope::Write, Scope::Read, Scope::Export, Scope::Verify],
+        }
     }
+}
 
-    pub fn may_read(self) -> bool {
-        matches!(self, Self::Reader | Self::Auditor | Self::Admin)
-    }
+/// One thing that a caller may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    Write,
+    Read,
+    Export,
+    Verify,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +105,21 @@ pub struct ApiKeyRecord {
     /// HMAC-SHA256 of the whole key under the pepper, in lower-case hex.
     pub secret_hmac: String,
     pub created_at: String,
+    /// What its holder may do of what the role allows; all of that where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<BTreeSet<Scope>>,
+    /// From then on it opens nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl ApiKeyRecord {
+    pub fn may(&self, scope: Scope) -> bool {
+        let is_within = self.scopes.as_ref().is_none_or(|scopes| scopes.contains(&scope));
+        is_within && self.role.scopes().contains(&scope)
+    }
 }
 
 #[derive(Debug, Error)]

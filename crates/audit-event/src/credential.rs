@@ -1,13 +1,15 @@
 //! API keys: `stk_<key_id>_<secret>`, stored as HMAC-SHA256 under a pepper, compared in constant time.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use thiserror::Error;
 
-use crate::control::{ControlState, Role};
+use crate::control::{ApiKeyRecord, ControlState, Role, Scope};
 use crate::ids::TenantId;
+use crate::timestamp::Timestamp;
 
 type HmacSha256 = Hmac<Sha256>;
 
@@ -61,6 +63,11 @@ pub enum CredentialError {
     Missing,
     #[error("the api key is not valid")]
     Invalid,
+    /// Told only to who has the secret.
+    #[error("the api key has expired; use the one that replaces it")]
+    Expired,
+    #[error("the api key was revoked")]
+    Revoked,
 }
 
 /// Who is calling, once the key was believed.
@@ -69,6 +76,23 @@ pub struct Caller {
     pub tenant_id: TenantId,
     pub role: Role,
     pub key_id: String,
+    scopes: BTreeSet<Scope>,
+}
+
+impl Caller {
+    /// One who may do all that the role allows.
+    pub fn new(tenant_id: TenantId, role: Role, key_id: String) -> Self {
+        Self { tenant_id, role, key_id, scopes: role.scopes().iter().copied().collect() }
+    }
+
+    fn of(record: &ApiKeyRecord) -> Self {
+        let scopes = record.role.scopes().iter().copied().filter(|scope| record.may(*scope)).collect();
+        Self { scopes, ..Self::new(record.tenant_id.clone(), record.role, record.key_id.clone()) }
+    }
+
+    pub fn may(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope)
+    }
 }
 
 /// Writes a key out of its parts; both are random texts of letters and digits.
@@ -81,6 +105,7 @@ pub fn authenticate(
     state: &ControlState,
     pepper: &Pepper,
     authorization: Option<&str>,
+    now: Timestamp,
 ) -> Result<Caller, CredentialError> {
     let api_key = authorization
         .and_then(|header| header.split_once(' '))
@@ -98,7 +123,13 @@ pub fn authenticate(
     if !pepper.matches(api_key, &record.secret_hmac) {
         return Err(CredentialError::Invalid);
     }
-    Ok(Caller { tenant_id: record.tenant_id.clone(), role: record.role, key_id: record.key_id.clone() })
+    if record.revoked_at.is_some() {
+        return Err(CredentialError::Revoked);
+    }
+    if record.expires_at.is_some_and(|end| end <= now) {
+        return Err(CredentialError::Expired);
+    }
+    Ok(Caller::of(record))
 }
 
 fn decode_hex(text: &str) -> Option<Vec<u8>> {
@@ -111,7 +142,9 @@ fn decode_hex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::{ApiKeyRecord, VALUE_VERSION};
+    use crate::control::VALUE_VERSION;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_000);
 
     fn state(pepper: &Pepper, key: &str) -> ControlState {
         let mut state = ControlState::default();
@@ -122,6 +155,9 @@ mod tests {
             role: Role::Producer,
             secret_hmac: pepper.hash(key),
             created_at: String::new(),
+            scopes: None,
+            expires_at: None,
+            revoked_at: None,
         };
         state.api_keys.insert("k1".into(), record);
         state
@@ -132,16 +168,47 @@ mod tests {
         let pepper = Pepper::new(*b"0123456789abcdef").expect("long enough");
         let key = format_api_key("k1", "s3cr_et");
         let state = state(&pepper, &key);
-        let open = |header: &str| authenticate(&state, &pepper, Some(header));
+        let open = |header: &str| authenticate(&state, &pepper, Some(header), NOW);
         assert_eq!(open(&format!("Bearer {key}")).expect("opens").tenant_id.as_str(), "demo");
         assert!(open(&format!("bearer  {key}")).is_ok());
         for bad in ["stk_k1_s3cr_eT", "stk_k2_s3cr_et", "stk_k1", "xyz_k1_s3cr_et", "", "stk_k1_s3cr_et_"] {
             assert_eq!(open(&format!("Bearer {bad}")), Err(CredentialError::Invalid), "{bad}");
         }
         assert_eq!(open("Basic abc"), Err(CredentialError::Missing));
-        assert_eq!(authenticate(&state, &pepper, None), Err(CredentialError::Missing));
+        assert_eq!(authenticate(&state, &pepper, None, NOW), Err(CredentialError::Missing));
         let other = Pepper::new(*b"fedcba9876543210").expect("long enough");
-        assert!(authenticate(&state, &other, Some(&format!("Bearer {key}"))).is_err());
+        assert!(authenticate(&state, &other, Some(&format!("Bearer {key}")), NOW).is_err());
+    }
+
+    #[test]
+    fn a_key_ends_and_says_so_to_who_has_its_secret_only() {
+        let pepper = Pepper::new(*b"0123456789abcdef").expect("long enough");
+        let key = format_api_key("k1", "secret");
+        let mut state = state(&pepper, &key);
+        let open = |state: &ControlState, key: &str, now: i64| {
+            authenticate(state, &pepper, Some(&format!("Bearer {key}")), Timestamp::from_micros(now))
+                .map(|_| ())
+        };
+        state.api_keys.get_mut("k1").expect("the key").expires_at = Some(Timestamp::from_micros(5_000));
+        assert_eq!(open(&state, &key, 4_999), Ok(()));
+        assert_eq!(open(&state, &key, 5_000), Err(CredentialError::Expired));
+        assert_eq!(open(&state, "stk_k1_guessed", 5_000), Err(CredentialError::Invalid));
+        state.api_keys.get_mut("k1").expect("the key").revoked_at = Some(NOW);
+        assert_eq!(open(&state, &key, 1), Err(CredentialError::Revoked));
+    }
+
+    #[test]
+    fn scopes_narrow_a_role_and_never_widen_it() {
+        let pepper = Pepper::new(*b"0123456789abcdef").expect("long enough");
+        let key = format_api_key("k1", "secret");
+        let mut state = state(&pepper, &key);
+        let record = state.api_keys.get_mut("k1").expect("the key");
+        record.role = Role::Auditor;
+        record.scopes = Some([Scope::Read, Scope::Write].into());
+        let header = format!("Bearer {key}");
+        let caller = authenticate(&state, &pepper, Some(&header), NOW).expect("opens");
+        let may = [Scope::Write, Scope::Read, Scope::Export, Scope::Verify].map(|scope| caller.may(scope));
+        assert_eq!(may, [false, true, false, false]);
     }
 
     #[test]

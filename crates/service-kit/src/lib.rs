@@ -1,6 +1,7 @@
 //! What every service needs and none should write twice: configuration, logs, lifecycle, health, metrics, HTTP.
 
 pub mod admin;
+pub mod clock;
 pub mod config;
 pub mod health;
 pub mod http;

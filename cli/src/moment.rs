@@ -1,4 +1,6 @@
-//! A moment as people give it: an RFC 3339 time, or how long ago.
+//! Moments and spans of time as people give them: an RFC 3339 time, how long ago, how long.
+
+use std::time::Duration;
 
 use audit_event::{RecordTime, Timestamp};
 use chrono::Utc;
@@ -13,19 +15,36 @@ fn moment(text: &str, now_ms: i64) -> Result<RecordTime, String> {
     if let Some(time) = Timestamp::parse_rfc3339(text) {
         return Ok(RecordTime(time.micros().div_euclid(1_000)));
     }
-    let ago = UNITS_MS.iter().find_map(|(unit, unit_ms)| {
-        let count: i64 = text.strip_suffix(*unit)?.parse().ok()?;
-        (count >= 0).then(|| count.checked_mul(*unit_ms)).flatten()
-    });
-    let moment = ago.and_then(|ago| now_ms.checked_sub(ago)).map(RecordTime);
+    let moment = span_ms(text).and_then(|ago| now_ms.checked_sub(ago)).map(RecordTime);
     moment.filter(|time| time.to_rfc3339().is_some()).ok_or_else(|| {
         "give a time such as 2026-11-02T10:00:00Z, or how long ago, such as 90m, 24h or 7d".to_owned()
+    })
+}
+
+/// Such as `90m`, `24h` or `7d`.
+pub fn parse_span(text: &str) -> Result<Duration, String> {
+    let span = span_ms(text).and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
+    span.ok_or_else(|| "give a time such as 90m, 24h or 7d".to_owned())
+}
+
+fn span_ms(text: &str) -> Option<i64> {
+    UNITS_MS.iter().find_map(|(unit, unit_ms)| {
+        let count: i64 = text.strip_suffix(*unit)?.parse().ok()?;
+        (count >= 0).then(|| count.checked_mul(*unit_ms)).flatten()
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_span() {
+        assert_eq!(parse_span("90m"), Ok(Duration::from_secs(5_400)));
+        for bad in ["", "-1h", "1w", "2026-11-02T10:00:00Z"] {
+            assert!(parse_span(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_time_or_how_long_ago() {
