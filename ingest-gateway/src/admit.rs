@@ -15,6 +15,7 @@ use service_kit::{Problem, RequestContext, clock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::answer::too_large;
+use crate::body::Coding;
 use crate::config::Limits;
 
 const MIB: usize = 1024 * 1024;
@@ -78,10 +79,15 @@ impl Admission {
     }
 
     /// Refuses a body that is too large by its own word, or for which there is no room.
-    pub fn make_room(&self, headers: &HeaderMap) -> Result<BodyRoom, Problem> {
+    pub fn make_room(&self, headers: &HeaderMap, coding: Coding) -> Result<BodyRoom, Problem> {
         let announced =
             headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        let bytes = announced.unwrap_or(self.limits.max_body_bytes);
+        let bytes = match (announced, coding) {
+            (Some(bytes), Coding::Identity) => bytes,
+            // what a packed one becomes is not known before
+            (Some(bytes), _) => bytes.max(self.limits.max_body_bytes),
+            (None, _) => self.limits.max_body_bytes,
+        };
         if bytes > self.limits.max_body_bytes {
             return Err(too_large(format!(
                 "{bytes} bytes, at most {} are taken",

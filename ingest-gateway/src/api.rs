@@ -17,6 +17,7 @@ use utoipa_axum::routes;
 
 use crate::admit::Admission;
 use crate::answer::{BatchResult, ItemResult, Status};
+use crate::body::{self, Coding};
 use crate::config::Limits;
 use crate::form::Form;
 use crate::intake::{self, Reader};
@@ -78,7 +79,7 @@ pub fn router(gateway: Gateway) -> Router {
         (status = 403, description = "The key may not write, or the event names another tenant", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON by its Content-Type", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON by its Content-Type, or packed otherwise than by gzip or zstd", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Over the tenant's rate; see Retry-After", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Not confirmed; send again, see Retry-After", body = Problem, content_type = "application/problem+json"),
     )
@@ -91,10 +92,10 @@ async fn post_event(
     body: Body,
 ) -> Result<Response, Problem> {
     let caller = gateway.admission.authenticate(&headers)?;
-    let form = Form::of(&headers)?;
+    let (form, coding) = (Form::of(&headers)?, Coding::of(&headers)?);
     let schema_id = gateway.publisher.schema_id()?;
-    let _room = gateway.admission.make_room(&headers)?;
-    let body = intake::read_body(body, &gateway.limits).await?;
+    let _room = gateway.admission.make_room(&headers, coding)?;
+    let body = body::read_body(body, coding, &gateway.limits).await?;
     gateway.admission.take_rate(&caller.tenant_id, 1)?;
     let control = gateway.admission.state();
     let reader = Reader::new(&caller, &control, &headers, context.trace)?;
@@ -124,7 +125,7 @@ async fn post_event(
         (status = 403, description = "The key may not write", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too large, or too many events", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Neither JSON nor NDJSON by its Content-Type", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Neither JSON nor NDJSON by its Content-Type, or packed otherwise than by gzip or zstd", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Every event was rejected; a result for each", body = BatchResult),
         (status = 429, description = "Over the tenant's rate; see Retry-After", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Some events were not confirmed: a result for each; or a problem, if none was tried", body = BatchResult),
@@ -138,10 +139,10 @@ async fn post_batch(
     body: Body,
 ) -> Result<Response, Problem> {
     let caller = gateway.admission.authenticate(&headers)?;
-    let form = Form::of(&headers)?;
+    let (form, coding) = (Form::of(&headers)?, Coding::of(&headers)?);
     let schema_id = gateway.publisher.schema_id()?;
-    let _room = gateway.admission.make_room(&headers)?;
-    let body = intake::read_body(body, &gateway.limits).await?;
+    let _room = gateway.admission.make_room(&headers, coding)?;
+    let body = body::read_body(body, coding, &gateway.limits).await?;
     let values = intake::batch_values(form, &body, &gateway.limits)?;
     gateway.admission.take_rate(&caller.tenant_id, values.len())?;
     let control = gateway.admission.state();

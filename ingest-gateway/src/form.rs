@@ -22,9 +22,6 @@ pub enum Form {
 
 impl Form {
     pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-            return Err(unsupported_media("send the body without Content-Encoding"));
-        }
         let is_binary_cloud_event = headers.contains_key(cloudevents::SPECVERSION_HEADER);
         match essence(headers).as_str() {
             "application/cloudevents+json" => Ok(Self::CloudEvent),
@@ -80,6 +77,5 @@ mod tests {
         {
             assert_eq!(of(refused), None, "{refused:?}");
         }
-        assert_eq!(of(&[("content-type", "application/json"), ("content-encoding", "br")]), None);
     }
 }

@@ -1,14 +1,11 @@
 //! From a body to events, each item read on its own.
 
-use std::time::Duration;
-
 use audit_event::control::ControlState;
 use audit_event::credential::Caller;
 use audit_event::json::{Surroundings, parse_event};
 use audit_event::policy::{Decision, DropReason};
 use audit_event::{AuditEvent, EventId, TraceContext};
-use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use schemas::catalogue;
 use serde_json::Value;
 use service_kit::Problem;
@@ -34,23 +31,6 @@ pub enum Item {
     Event(Box<Taken>),
     Dropped(EventId, DropReason),
     Rejected(Option<EventId>, Problem),
-}
-
-/// Reads the whole body, within its limits of size and time.
-pub async fn read_body(body: Body, limits: &Limits) -> Result<axum::body::Bytes, Problem> {
-    let read = to_bytes(body, limits.max_body_bytes);
-    match tokio::time::timeout(Duration::from_millis(limits.body_timeout_ms), read).await {
-        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The body took too long")),
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_over_limit(&error) => {
-            Err(too_large(format!("at most {} bytes are taken", limits.max_body_bytes)))
-        }
-        Ok(Err(error)) => Err(Problem::bad_request(format!("the body ended early: {error}"))),
-    }
-}
-
-fn is_over_limit(error: &axum::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.to_string().contains("length limit"))
 }
 
 /// The values of a batch: each parsed, or why not.

@@ -3,6 +3,7 @@
 mod admit;
 mod answer;
 mod api;
+mod body;
 mod cloudevents;
 mod config;
 mod form;
