@@ -1,15 +1,10 @@
-//! Who may come in, and how much of it: credentials before the body, then limits.
+//! Who may come in: credentials before the body, then room for it.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
-use audit_event::TenantId;
 use audit_event::control::{ControlState, Scope};
 use audit_event::credential::{Caller, Pepper, authenticate};
-use axum::http::{HeaderMap, StatusCode, header};
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use axum::http::{HeaderMap, header};
 use kafka_io::control::ControlFollower;
 use service_kit::{Problem, RequestContext, clock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -24,8 +19,6 @@ const MIB: usize = 1024 * 1024;
 pub struct Admission {
     control: ControlFollower,
     pepper: Pepper,
-    rates: DefaultKeyedRateLimiter<TenantId>,
-    burst: NonZeroU32,
     bodies: Arc<Semaphore>,
     limits: Limits,
 }
@@ -37,14 +30,9 @@ pub struct BodyRoom {
 
 impl Admission {
     pub fn new(control: ControlFollower, pepper: Pepper, limits: &Limits) -> Self {
-        let positive = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-        let burst = positive(limits.tenant_burst_events);
-        let quota = Quota::per_second(positive(limits.tenant_events_per_s)).allow_burst(burst);
         Self {
             control,
             pepper,
-            rates: RateLimiter::keyed(quota),
-            burst,
             bodies: Arc::new(Semaphore::new(limits.max_bodies_mib)),
             limits: limits.clone(),
         }
@@ -100,21 +88,4 @@ impl Admission {
             .map(|permit| BodyRoom { _permit: permit })
             .map_err(|_| Problem::unavailable("too many bodies are being read; send again later"))
     }
-
-    /// Takes `events` off the tenant's rate.
-    pub fn take_rate(&self, tenant_id: &TenantId, events: usize) -> Result<(), Problem> {
-        let events = u32::try_from(events).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
-        match self.rates.check_key_n(tenant_id, events.min(self.burst)) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(not_until)) => Err(rate_problem(not_until.wait_time_from(DefaultClock::default().now()))),
-            Err(_) => Err(rate_problem(Duration::from_secs(1))),
-        }
-    }
-}
-
-fn rate_problem(wait: Duration) -> Problem {
-    let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "The tenant sends more than its rate")
-        .detail("send again later")
-        .retry_after_s(seconds)
 }

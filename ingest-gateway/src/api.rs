@@ -22,10 +22,12 @@ use crate::config::Limits;
 use crate::form::Form;
 use crate::intake::{self, Reader};
 use crate::publish::{Origin, Publisher};
+use crate::rates::{Load, Rates};
 
 pub struct Gateway {
     pub publisher: Publisher,
     pub admission: Admission,
+    pub rates: Rates,
     pub limits: Limits,
 }
 
@@ -80,7 +82,7 @@ pub fn router(gateway: Gateway) -> Router {
         (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Not JSON by its Content-Type, or packed otherwise than by gzip or zstd", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Over the tenant's rate; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Over a rate, of the key, the tenant or all; see Retry-After", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Not confirmed; send again, see Retry-After", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -96,7 +98,7 @@ async fn post_event(
     let schema_id = gateway.publisher.schema_id()?;
     let _room = gateway.admission.make_room(&headers, coding)?;
     let body = body::read_body(body, coding, &gateway.limits).await?;
-    gateway.admission.take_rate(&caller.tenant_id, 1)?;
+    let left = gateway.rates.take(&caller, Load { events: 1, bytes: body.len() })?;
     let control = gateway.admission.state();
     let reader = Reader::new(&caller, &control, &headers, context.trace)?;
     let item = reader.read_one(form, &headers, &body)?;
@@ -105,7 +107,11 @@ async fn post_event(
     let Some(result) = results.pop() else { return Err(Problem::unavailable("no result")) };
     match (result.status, result.problem.clone()) {
         (Status::Rejected | Status::Unconfirmed, Some(problem)) => Err(problem),
-        _ => Ok((StatusCode::ACCEPTED, Json(result)).into_response()),
+        _ => {
+            let mut response = (StatusCode::ACCEPTED, Json(result)).into_response();
+            gateway.rates.show(left, response.headers_mut());
+            Ok(response)
+        }
     }
 }
 
@@ -127,7 +133,7 @@ async fn post_event(
         (status = 413, description = "Too large, or too many events", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Neither JSON nor NDJSON by its Content-Type, or packed otherwise than by gzip or zstd", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Every event was rejected; a result for each", body = BatchResult),
-        (status = 429, description = "Over the tenant's rate; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Over a rate, of the key, the tenant or all; see Retry-After", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Some events were not confirmed: a result for each; or a problem, if none was tried", body = BatchResult),
     )
 )]
@@ -144,7 +150,7 @@ async fn post_batch(
     let _room = gateway.admission.make_room(&headers, coding)?;
     let body = body::read_body(body, coding, &gateway.limits).await?;
     let values = intake::batch_values(form, &body, &gateway.limits)?;
-    gateway.admission.take_rate(&caller.tenant_id, values.len())?;
+    let left = gateway.rates.take(&caller, Load { events: values.len(), bytes: body.len() })?;
     let control = gateway.admission.state();
     let reader = Reader::new(&caller, &control, &headers, context.trace)?;
     let items = values
@@ -156,6 +162,7 @@ async fn post_batch(
     let answer = BatchResult { results: gateway.publisher.publish(items, schema_id, &origin).await };
     let status = answer.status();
     let mut response = (status, Json(answer)).into_response();
+    gateway.rates.show(left, response.headers_mut());
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }

@@ -77,12 +77,27 @@ pub struct Limits {
     /// How long a client may take over its body.
     #[schemars(range(min = 1, max = 600_000))]
     pub body_timeout_ms: u64,
+    /// Events that the holder of one key may send in a second.
+    #[schemars(range(min = 1, max = 1_000_000_000), extend("unit" = "events/s"))]
+    pub key_events_per_s: u32,
+    /// Events that the holder of one key may send at once after a pause.
+    #[schemars(range(min = 1, max = 1_000_000_000), extend("unit" = "events"))]
+    pub key_burst_events: u32,
     /// Events that one tenant may send in a second.
     #[schemars(range(min = 1, max = 1_000_000_000), extend("unit" = "events/s"))]
     pub tenant_events_per_s: u32,
     /// Events that one tenant may send at once after a pause.
     #[schemars(range(min = 1, max = 1_000_000_000), extend("unit" = "events"))]
     pub tenant_burst_events: u32,
+    /// Bytes of bodies, unpacked, that one tenant may send in a second.
+    #[schemars(range(min = 1, max = 4_000_000_000_u32), extend("unit" = "bytes/s"))]
+    pub tenant_bytes_per_s: u32,
+    /// Events that this gateway takes in a second, from all tenants together.
+    #[schemars(range(min = 1, max = 1_000_000_000), extend("unit" = "events/s"))]
+    pub all_events_per_s: u32,
+    /// The same in bytes of bodies, unpacked.
+    #[schemars(range(min = 1, max = 4_000_000_000_u32), extend("unit" = "bytes/s"))]
+    pub all_bytes_per_s: u32,
 }
 
 impl Default for Limits {
@@ -92,8 +107,13 @@ impl Default for Limits {
             max_batch_events: 10_000,
             max_bodies_mib: 256,
             body_timeout_ms: 20_000,
+            key_events_per_s: 1_000_000,
+            key_burst_events: 1_000_000,
             tenant_events_per_s: 1_000_000,
             tenant_burst_events: 1_000_000,
+            tenant_bytes_per_s: 1_000_000_000,
+            all_events_per_s: 2_000_000,
+            all_bytes_per_s: 2_000_000_000,
         }
     }
 }

@@ -11,6 +11,7 @@ mod intake;
 mod metrics;
 mod prepare;
 mod publish;
+mod rates;
 mod stable_id;
 
 use std::process::ExitCode;
@@ -58,6 +59,7 @@ async fn serve(config: config::Config, started: Started) -> anyhow::Result<()> {
             metrics::GatewayMetrics::new(&metrics),
         ),
         admission,
+        rates: rates::Rates::new(&config.limits),
         limits: config.limits.clone(),
     };
     let router = metrics::observed(api::router(gateway), &metrics);
