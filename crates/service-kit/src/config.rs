@@ -141,6 +141,9 @@ pub struct HttpConfig {
     /// Connections at once; one more waits in the listener's backlog.
     #[schemars(range(min = 1, max = 1_000_000), extend("unit" = "connections"))]
     pub max_connections: usize,
+    /// Connections at once from one address; one more is closed. A proxy that stands before the service is one address.
+    #[schemars(range(min = 1, max = 1_000_000), extend("unit" = "connections"))]
+    pub max_connections_per_peer: usize,
     /// How long a client may take over its headers.
     #[schemars(range(min = 1, max = 600_000))]
     pub header_timeout_ms: u64,
@@ -161,6 +164,7 @@ impl HttpConfig {
         Self {
             listen,
             max_connections: 10_000,
+            max_connections_per_peer: 5_000,
             header_timeout_ms: 10_000,
             request_timeout_ms: 30_000,
             stop_grace_ms: 500,

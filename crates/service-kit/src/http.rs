@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -24,6 +25,7 @@ use crate::config::HttpConfig;
 use crate::lifecycle::Shutdown;
 use crate::lingering::LingeringBody;
 use crate::metrics::ListenerMetrics;
+use crate::peers::{PeerPlace, Peers};
 use crate::problem::Problem;
 use crate::request_context::RequestContext;
 
@@ -53,6 +55,7 @@ pub async fn serve(
 ) {
     metrics.most.set(i64::try_from(config.max_connections).unwrap_or(i64::MAX));
     let connections = Arc::new(Semaphore::new(config.max_connections));
+    let peers = Peers::new(config.max_connections_per_peer);
     let graceful = GracefulShutdown::new();
     let header_timeout = Duration::from_millis(config.header_timeout_ms);
     let request_timeout = Duration::from_millis(config.request_timeout_ms);
@@ -69,7 +72,11 @@ pub async fn serve(
                 None => continue,
             },
         };
-        let open = OpenConnection::begin(&metrics, permit);
+        let Some(place) = peers.enter(peer.ip()) else {
+            metrics.refused.inc();
+            continue;
+        };
+        let open = OpenConnection::begin(&metrics, permit, place);
         let service = hyper::service::service_fn({
             let (router, body_bytes) = (router.clone(), metrics.body_bytes.clone());
             move |request: hyper::Request<Incoming>| {
@@ -110,7 +117,22 @@ async fn answer(
     request.extensions_mut().insert(context.clone());
     let mut response = answer_in_time(router, request, limit).instrument(context.span(peer)).await?;
     context.mark(&mut response);
+    secure(response.headers_mut());
     Ok(response)
+}
+
+/// What every answer tells a browser, unless its route says otherwise: that it is data, for the caller only.
+const SECURE: [(HeaderName, HeaderValue); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+
+fn secure(headers: &mut HeaderMap) {
+    for (name, value) in SECURE {
+        headers.entry(name).or_insert(value);
+    }
 }
 
 /// A request that takes longer than its time is dropped, and with it the work that was done for it.
@@ -131,13 +153,14 @@ async fn answer_in_time(router: Router, request: Request, limit: Duration) -> Re
 struct OpenConnection {
     open: prometheus::IntGauge,
     _permit: OwnedSemaphorePermit,
+    _place: PeerPlace,
 }
 
 impl OpenConnection {
-    fn begin(metrics: &ListenerMetrics, permit: OwnedSemaphorePermit) -> Self {
+    fn begin(metrics: &ListenerMetrics, permit: OwnedSemaphorePermit, place: PeerPlace) -> Self {
         metrics.accepted.inc();
         metrics.open.inc();
-        Self { open: metrics.open.clone(), _permit: permit }
+        Self { open: metrics.open.clone(), _permit: permit, _place: place }
     }
 }
 

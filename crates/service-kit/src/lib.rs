@@ -9,6 +9,7 @@ pub mod lifecycle;
 mod lingering;
 pub mod logs;
 pub mod metrics;
+mod peers;
 pub mod problem;
 pub mod reference;
 pub mod request_context;

@@ -26,6 +26,12 @@ const MAX_CONNECTIONS: Metric = Metric::gauge(
 const CONNECTIONS: Metric =
     Metric::counter("sealtrail_http_connections_total", "connections", "Connections that were accepted.")
         .labels(LISTENER);
+const REFUSED_CONNECTIONS: Metric = Metric::counter(
+    "sealtrail_http_refused_connections_total",
+    "connections",
+    "Connections that were closed at once because their address had http.max_connections_per_peer open.",
+)
+.labels(LISTENER);
 const BODY_BYTES: Metric = Metric::counter(
     "sealtrail_http_received_body_bytes_total",
     "bytes",
@@ -51,6 +57,7 @@ pub const COMMON: &[Metric] = &[
     OPEN_CONNECTIONS,
     MAX_CONNECTIONS,
     CONNECTIONS,
+    REFUSED_CONNECTIONS,
     BODY_BYTES,
     PROCESS[0],
     PROCESS[1],
@@ -74,6 +81,7 @@ pub struct ListenerMetrics {
     pub open: IntGauge,
     pub most: IntGauge,
     pub accepted: IntCounter,
+    pub refused: IntCounter,
     pub body_bytes: IntCounter,
 }
 
@@ -82,6 +90,7 @@ pub(super) struct Common {
     open: IntGaugeVec,
     most: IntGaugeVec,
     accepted: IntCounterVec,
+    refused: IntCounterVec,
     body_bytes: IntCounterVec,
 }
 
@@ -101,6 +110,7 @@ impl Common {
             open: gauges(&OPEN_CONNECTIONS),
             most: gauges(&MAX_CONNECTIONS),
             accepted: counters(&CONNECTIONS),
+            refused: counters(&REFUSED_CONNECTIONS),
             body_bytes: counters(&BODY_BYTES),
         }
     }
@@ -114,6 +124,7 @@ impl Common {
             open: self.open.with_label_values(&label),
             most: self.most.with_label_values(&label),
             accepted: self.accepted.with_label_values(&label),
+            refused: self.refused.with_label_values(&label),
             body_bytes: self.body_bytes.with_label_values(&label),
         }
     }
