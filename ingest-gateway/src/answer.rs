@@ -73,11 +73,17 @@ impl ItemResult {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct BatchResult {
     pub results: Vec<ItemResult>,
+    /// Why the rest of the body was not taken, where it was not. What stands in `results` was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
 }
 
 impl BatchResult {
-    /// 503 if any is unconfirmed, 422 if all were rejected, else 202.
+    /// That of the problem that ended the body; 503 if any is unconfirmed, 422 if all were rejected, else 202.
     pub fn status(&self) -> StatusCode {
+        if let Some(problem) = &self.problem {
+            return problem.status();
+        }
         let is = |status: Status| move |result: &ItemResult| result.status == status;
         if self.results.iter().any(is(Status::Unconfirmed)) {
             StatusCode::SERVICE_UNAVAILABLE

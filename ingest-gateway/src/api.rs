@@ -17,12 +17,13 @@ use utoipa_axum::routes;
 
 use crate::admit::Admission;
 use crate::answer::{BatchResult, ItemResult, Status};
-use crate::body::{self, Coding};
+use crate::body::{self, Coding, Pieces};
 use crate::config::Limits;
 use crate::form::Form;
 use crate::intake::{self, Reader};
-use crate::publish::{Origin, Publisher};
-use crate::rates::{Load, Rates};
+use crate::publish::{Batch, Origin, Publisher};
+use crate::rates::{Left, Load, Rates};
+use crate::stream::Terms;
 
 pub struct Gateway {
     pub publisher: Publisher,
@@ -103,8 +104,9 @@ async fn post_event(
     let reader = Reader::new(&caller, &control, &headers, context.trace)?;
     let item = reader.read_one(form, &headers, &body)?;
     let origin = Origin::new(peer, context.correlation_id);
-    let mut results = gateway.publisher.publish(vec![item], schema_id, &origin).await;
-    let Some(result) = results.pop() else { return Err(Problem::unavailable("no result")) };
+    let mut batch = gateway.publisher.begin(schema_id, &origin);
+    batch.push(item);
+    let Some(result) = batch.finish().await.pop() else { return Err(Problem::unavailable("no result")) };
     match (result.status, result.problem.clone()) {
         (Status::Rejected | Status::Unconfirmed, Some(problem)) => Err(problem),
         _ => {
@@ -130,7 +132,7 @@ async fn post_event(
         (status = 401, description = "No valid API key", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The key may not write", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "Too large, or too many events", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "Too large, or too many events; with results for what was taken before, of NDJSON", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Neither JSON nor NDJSON by its Content-Type, or packed otherwise than by gzip or zstd", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Every event was rejected; a result for each", body = BatchResult),
         (status = 429, description = "Over a rate, of the key, the tenant or all; see Retry-After", body = Problem, content_type = "application/problem+json"),
@@ -147,24 +149,48 @@ async fn post_batch(
     let caller = gateway.admission.authenticate(&headers)?;
     let (form, coding) = (Form::of(&headers)?, Coding::of(&headers)?);
     let schema_id = gateway.publisher.schema_id()?;
-    let _room = gateway.admission.make_room(&headers, coding)?;
-    let body = body::read_body(body, coding, &gateway.limits).await?;
-    let values = intake::batch_values(form, &body, &gateway.limits)?;
-    let left = gateway.rates.take(&caller, Load { events: values.len(), bytes: body.len() })?;
     let control = gateway.admission.state();
     let reader = Reader::new(&caller, &control, &headers, context.trace)?;
-    let items = values
-        .into_iter()
-        .enumerate()
-        .map(|(index, value)| reader.read(index, form, value.as_ref().map_err(Clone::clone)))
-        .collect();
     let origin = Origin::new(peer, context.correlation_id);
-    let answer = BatchResult { results: gateway.publisher.publish(items, schema_id, &origin).await };
+    let mut batch = gateway.publisher.begin(schema_id, &origin);
+    let taken = if form == Form::NdJson {
+        let (rates, limits) = (&gateway.rates, &gateway.limits);
+        let terms = Terms { caller: &caller, reader, rates, limits };
+        terms.take(Pieces::new(body, coding, limits)?, &mut batch).await
+    } else {
+        let _room = gateway.admission.make_room(&headers, coding)?;
+        let body = body::read_body(body, coding, &gateway.limits).await?;
+        let values = intake::batch_values(form, &body, &gateway.limits)?;
+        let left = gateway.rates.take(&caller, Load { events: values.len(), bytes: body.len() })?;
+        for (index, value) in values.iter().enumerate() {
+            batch.push(reader.read(index, form, Ok(value)));
+        }
+        Ok(left)
+    };
+    answer(&gateway, batch, taken).await
+}
+
+/// What was produced has its results, also where the body then broke off.
+async fn answer(
+    gateway: &Gateway,
+    batch: Batch<'_>,
+    taken: Result<Left, Problem>,
+) -> Result<Response, Problem> {
+    let (left, problem) = match taken {
+        Err(problem) if batch.len() == 0 => return Err(problem),
+        Err(problem) => (None, Some(problem)),
+        Ok(left) => (Some(left), None),
+    };
+    let retry_after_s = problem.as_ref().and_then(|problem| problem.retry_after_s);
+    let answer = BatchResult { results: batch.finish().await, problem };
     let status = answer.status();
+    let retry_after_s = retry_after_s.or((status == StatusCode::SERVICE_UNAVAILABLE).then_some(1));
     let mut response = (status, Json(answer)).into_response();
-    gateway.rates.show(left, response.headers_mut());
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    if let Some(left) = left {
+        gateway.rates.show(left, response.headers_mut());
+    }
+    if let Some(seconds) = retry_after_s {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     Ok(response)
 }

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use flate2::write::MultiGzDecoder;
 use http_body_util::BodyExt;
 use service_kit::Problem;
+use tokio::time::Instant;
 use zstd::stream::raw::{DParameter, Decoder};
 use zstd::stream::zio::Writer;
 
@@ -46,26 +47,54 @@ impl Coding {
     }
 }
 
-/// Reads the whole body.
-pub async fn read_body(body: Body, coding: Coding, limits: &Limits) -> Result<Vec<u8>, Problem> {
-    let limit = Duration::from_millis(limits.body_timeout_ms);
-    let read = read(body, Unpacker::new(coding, limits.max_body_bytes)?);
-    tokio::time::timeout(limit, read).await.unwrap_or_else(|_| {
-        Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The body took too long"))
-    })
+/// A body on its way in: unpacked pieces, as they come.
+pub struct Pieces {
+    body: Body,
+    unpacker: Unpacker,
+    until: Instant,
+    has_ended: bool,
 }
 
-async fn read(mut body: Body, mut unpacker: Unpacker) -> Result<Vec<u8>, Problem> {
-    while let Some(frame) = body.frame().await {
+impl Pieces {
+    pub fn new(body: Body, coding: Coding, limits: &Limits) -> Result<Self, Problem> {
+        let until = Instant::now() + Duration::from_millis(limits.body_timeout_ms);
+        Ok(Self { body, unpacker: Unpacker::new(coding, limits.max_body_bytes)?, until, has_ended: false })
+    }
+
+    /// The next piece, which may be empty; `None` behind the last one.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Problem> {
+        let frame = tokio::time::timeout_at(self.until, self.body.frame()).await;
+        let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The body took too long");
+        let Some(frame) = frame.map_err(slow)? else {
+            if std::mem::replace(&mut self.has_ended, true) {
+                return Ok(None);
+            }
+            self.unpacker.finish()?;
+            return Ok(Some(self.unpacker.take()));
+        };
         let frame = frame.map_err(|error| Problem::bad_request(format!("the body ended early: {error}")))?;
         if let Some(data) = frame.data_ref() {
-            unpacker.push(data)?;
+            self.unpacker.push(data)?;
         }
+        Ok(Some(self.unpacker.take()))
     }
-    unpacker.finish()
 }
 
-/// Takes a body piece by piece and holds what was in it.
+/// Reads the whole body.
+pub async fn read_body(body: Body, coding: Coding, limits: &Limits) -> Result<Vec<u8>, Problem> {
+    let mut pieces = Pieces::new(body, coding, limits)?;
+    let mut whole = Vec::new();
+    while let Some(piece) = pieces.next().await? {
+        if whole.is_empty() {
+            whole = piece;
+        } else {
+            whole.extend_from_slice(&piece);
+        }
+    }
+    Ok(whole)
+}
+
+/// Unpacks a body piece by piece.
 enum Unpacker {
     Identity(Bounded),
     Gzip(Box<MultiGzDecoder<Bounded>>),
@@ -74,7 +103,7 @@ enum Unpacker {
 
 impl Unpacker {
     fn new(coding: Coding, most: usize) -> Result<Self, Problem> {
-        let bounded = Bounded { bytes: Vec::new(), most, is_over: false };
+        let bounded = Bounded { bytes: Vec::new(), taken: 0, most, is_over: false };
         Ok(match coding {
             Coding::Identity => Self::Identity(bounded),
             Coding::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(bounded))),
@@ -96,18 +125,24 @@ impl Unpacker {
         written.map_err(|error| self.fault(&error))
     }
 
-    fn finish(mut self) -> Result<Vec<u8>, Problem> {
-        let finished = match &mut self {
+    /// What came out since the last time.
+    fn take(&mut self) -> Vec<u8> {
+        let bounded = match self {
+            Self::Identity(bounded) => bounded,
+            Self::Gzip(decoder) => decoder.get_mut(),
+            Self::Zstd(decoder) => decoder.writer_mut(),
+        };
+        std::mem::take(&mut bounded.bytes)
+    }
+
+    /// Nothing may be missing at the end.
+    fn finish(&mut self) -> Result<(), Problem> {
+        let finished = match self {
             Self::Identity(_) => Ok(()),
             Self::Gzip(decoder) => decoder.try_finish(),
             Self::Zstd(decoder) => decoder.finish(),
         };
-        finished.map_err(|error| self.fault(&error))?;
-        Ok(match self {
-            Self::Identity(bounded) => bounded.bytes,
-            Self::Gzip(mut decoder) => std::mem::take(&mut decoder.get_mut().bytes),
-            Self::Zstd(decoder) => decoder.into_inner().0.bytes,
-        })
+        finished.map_err(|error| self.fault(&error))
     }
 
     fn bounded(&self) -> &Bounded {
@@ -128,19 +163,21 @@ impl Unpacker {
     }
 }
 
-/// Holds so many bytes and no more.
+/// Takes so many bytes in all and no more, and holds those that were not taken out.
 struct Bounded {
     bytes: Vec<u8>,
+    taken: usize,
     most: usize,
     is_over: bool,
 }
 
 impl Write for Bounded {
     fn write(&mut self, part: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() + part.len() > self.most {
+        if part.len() > self.most - self.taken {
             self.is_over = true;
             return Err(io::Error::other("over the limit"));
         }
+        self.taken += part.len();
         self.bytes.extend_from_slice(part);
         Ok(part.len())
     }
@@ -176,8 +213,14 @@ mod tests {
 
     fn unpacked(coding: Coding, packed: &[u8]) -> Result<Vec<u8>, Problem> {
         let mut unpacker = Unpacker::new(coding, MOST)?;
-        packed.chunks(7).try_for_each(|piece| unpacker.push(piece))?;
-        unpacker.finish()
+        let mut whole = Vec::new();
+        for piece in packed.chunks(7) {
+            unpacker.push(piece)?;
+            whole.extend(unpacker.take());
+        }
+        unpacker.finish()?;
+        whole.extend(unpacker.take());
+        Ok(whole)
     }
 
     #[test]

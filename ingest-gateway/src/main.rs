@@ -9,10 +9,12 @@ mod config;
 mod form;
 mod intake;
 mod metrics;
+mod ndjson;
 mod prepare;
 mod publish;
 mod rates;
 mod stable_id;
+mod stream;
 
 use std::process::ExitCode;
 use std::sync::Arc;

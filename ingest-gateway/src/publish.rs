@@ -6,6 +6,7 @@ use std::sync::Arc;
 use audit_event::{CorrelationId, EventId, SchemaId, TraceContext};
 use kafka_io::headers;
 use kafka_io::producer::{Delivered, NewRecord, Pending, ProduceError, RecordProducer};
+use prometheus::HistogramTimer;
 use schemas::{EVENTS_TOPIC, MAX_RECORD_BYTES, avro};
 use service_kit::Problem;
 use sha2::{Digest, Sha256};
@@ -64,30 +65,10 @@ impl Publisher {
             .ok_or_else(|| Problem::unavailable("the gateway is starting; see /readyz"))
     }
 
-    /// Produces all items and waits for the broker's answers, in the items' order.
-    pub async fn publish(&self, items: Vec<Item>, schema_id: SchemaId, origin: &Origin) -> Vec<ItemResult> {
-        let _observed_when_dropped = self.metrics.publish_seconds.start_timer();
-        let outcomes: Vec<_> = items
-            .into_iter()
-            .enumerate()
-            .map(|(index, item)| match item {
-                Item::Event(taken) => self.produce(index, &taken, schema_id, origin),
-                Item::Dropped(event_id, reason) => {
-                    self.metrics.dropped(reason);
-                    Outcome::Settled(ItemResult::of(index, Some(event_id), Status::DroppedByPolicy))
-                }
-                Item::Rejected(event_id, problem) => {
-                    Outcome::Settled(ItemResult::rejected(index, event_id, problem))
-                }
-            })
-            .collect();
-        let mut results = Vec::with_capacity(outcomes.len());
-        for outcome in outcomes {
-            let result = self.settle(outcome).await;
-            self.metrics.count(&result);
-            results.push(result);
-        }
-        results
+    /// A batch whose items are produced as they come.
+    pub fn begin<'a>(&'a self, schema_id: SchemaId, origin: &'a Origin) -> Batch<'a> {
+        let timer = self.metrics.publish_seconds.start_timer();
+        Batch { publisher: self, schema_id, origin, outcomes: Vec::new(), _observed_when_dropped: timer }
     }
 
     fn produce(&self, index: usize, taken: &Taken, schema_id: SchemaId, origin: &Origin) -> Outcome {
@@ -133,6 +114,48 @@ impl Publisher {
                 }
             }
         }
+    }
+}
+
+/// Items of one request on their way to the broker.
+pub struct Batch<'a> {
+    publisher: &'a Publisher,
+    schema_id: SchemaId,
+    origin: &'a Origin,
+    outcomes: Vec<Outcome>,
+    _observed_when_dropped: HistogramTimer,
+}
+
+impl Batch<'_> {
+    /// So many items were taken up.
+    pub fn len(&self) -> usize {
+        self.outcomes.len()
+    }
+
+    pub fn push(&mut self, item: Item) {
+        let index = self.outcomes.len();
+        let outcome = match item {
+            Item::Event(taken) => self.publisher.produce(index, &taken, self.schema_id, self.origin),
+            Item::Dropped(event_id, reason) => {
+                self.publisher.metrics.dropped(reason);
+                Outcome::Settled(ItemResult::of(index, Some(event_id), Status::DroppedByPolicy))
+            }
+            Item::Rejected(event_id, problem) => {
+                Outcome::Settled(ItemResult::rejected(index, event_id, problem))
+            }
+        };
+        self.outcomes.push(outcome);
+    }
+
+    /// Waits for the broker's answers, in the items' order.
+    pub async fn finish(self) -> Vec<ItemResult> {
+        let mut results = Vec::with_capacity(self.outcomes.len());
+        for outcome in self.outcomes {
+            let result = self.publisher.settle(outcome).await;
+            self.publisher.metrics.count(&result);
+            results.push(result);
+        }
+        results
     }
 }
 

@@ -118,7 +118,10 @@ impl<K: Hash + Eq + Clone> Bucket<K> {
 
     /// What is left, or how long to wait. A request that is larger than the burst counts as the burst.
     fn take(&self, of: &K, count: usize) -> Result<Left, Duration> {
-        let count = u32::try_from(count).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let Some(count) = NonZeroU32::new(count) else {
+            return Ok(Left { limit: self.name, remaining: self.burst.get(), reset_s: 0 });
+        };
         match self.limiter.check_key_n(of, count.min(self.burst)) {
             Ok(Ok(state)) => {
                 let remaining = state.remaining_burst_capacity();
