@@ -39,6 +39,12 @@ impl<'a> Tenant<'a> {
         tenant
     }
 
+    /// The same tenant by another key.
+    pub fn by_key(&self, key: &str) -> Self {
+        let (id, client) = (self.id.clone(), self.client.clone());
+        Self { stack: self.stack, id, key: key.to_owned(), client }
+    }
+
     pub fn gateway(&self, method: Method, path: &str) -> RequestBuilder {
         let url = format!("{}{path}", self.stack.var("SEALTRAIL_GATEWAY_URL"));
         self.client.request(method, url).bearer_auth(&self.key)
