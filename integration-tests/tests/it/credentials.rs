@@ -77,7 +77,7 @@ async fn a_policy_holds_within_a_second_and_its_change_is_an_event() {
         of_type["event_type"] = json!(event_type);
         of_type
     };
-    let status = |event: Value| async {
+    let status = async |event: Value| {
         answer(tenant.post("/v1/events", &event)).await.1["status"].as_str().unwrap_or_default().to_owned()
     };
     assert_eq!(status(of_type("metrics.cpu")).await, "accepted");
