@@ -40,6 +40,7 @@ pub enum PolicyCommand {
 
 #[derive(Debug, Args)]
 pub struct ShowFlags {
+    /// Whose policy it is
     tenant: TenantId,
     #[command(flatten)]
     kafka: KafkaFlags,
