@@ -21,11 +21,13 @@ ALLOWED = {
     "kafka-io": {"audit-event", "client-security"},
     "clickhouse-io": {"audit-event", "client-security", "pipeline-core", "schemas"},
     "user-agents": set(),
-    "ingest-gateway": {"audit-event", "schemas", "service-kit", "kafka-io"},
+    "transparency-log": {"audit-event"},
+    "identity": {"audit-event", "client-security"},
+    "ingest-gateway": {"audit-event", "schemas", "service-kit", "kafka-io", "identity", "transparency-log"},
     "processor": {
         "audit-event", "pipeline-core", "schemas", "service-kit", "kafka-io", "clickhouse-io", "user-agents",
     },
-    "query-api": {"audit-event", "schemas", "service-kit", "kafka-io", "clickhouse-io"},
+    "query-api": {"audit-event", "schemas", "service-kit", "kafka-io", "clickhouse-io", "identity"},
     "cli": {"audit-event", "client-security", "pipeline-core", "schemas", "service-kit", "kafka-io", "clickhouse-io"},
     "local-stack": {"audit-event", "client-security", "schemas"},
     "load-tests": {"client-security"},
@@ -34,7 +36,7 @@ ALLOWED = {
 }
 
 # Nothing that waits, tells the time or draws a number: the pure crates stay pure.
-PURE = {"audit-event", "pipeline-core", "schemas"}
+PURE = {"audit-event", "pipeline-core", "schemas", "transparency-log"}
 IMPURE = {"tokio", "rand", "getrandom", "reqwest", "axum", "hyper", "rdkafka", "clickhouse", "tracing"}
 # `std` has clocks and waits too.
 PURE_SOURCE_BREACH = re.compile(r"\b(Instant::now|SystemTime|Utc::now|thread::sleep|\.await\b|async fn)")

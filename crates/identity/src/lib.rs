@@ -1,0 +1,1 @@
+//! Who is calling: API keys and tokens (JWT) alike become a caller.
