@@ -28,7 +28,10 @@ ALLOWED = {
         "audit-event", "pipeline-core", "schemas", "service-kit", "kafka-io", "clickhouse-io", "user-agents",
     },
     "query-api": {"audit-event", "schemas", "service-kit", "kafka-io", "clickhouse-io", "identity"},
-    "cli": {"audit-event", "client-security", "pipeline-core", "schemas", "service-kit", "kafka-io", "clickhouse-io"},
+    "cli": {
+        "audit-event", "client-security", "pipeline-core", "schemas", "service-kit", "kafka-io", "clickhouse-io",
+        "transparency-log",
+    },
     "local-stack": {"audit-event", "client-security", "schemas"},
     "load-tests": {"client-security"},
     "integration-tests": {"audit-event", "client-security", "pipeline-core", "schemas", "clickhouse-io"},

@@ -77,12 +77,66 @@ Examples:
   sealtrail policies set payroll --sample document.read=10%
   sealtrail policies set payroll --level off
   sealtrail policies set payroll --clear types,samples
+  sealtrail policies set payroll --signatures required
 
 Every gateway follows within a second, without a restart. The level `off` is the kill switch: nothing of the tenant is
 taken. Exclusions count whatever an event's outcome is; samples take every failure. What is left out is answered as
 dropped_by_policy and counted. The direct door knows no policies. The change is recorded as an event trail.policy_changed.
 
 JSON: as of `policies show`, with \"event_id\", the event that records the change";
+
+pub const RECEIPT_KEYS_CREATE: &str = "\
+Example:
+  sealtrail receipt-keys create --name example.com/receipts --file receipt.key
+
+The gateway reads the file by its setting receipts.key_file. It holds a secret: who has it can sign receipts in your name.
+
+JSON: {\"file\", \"verifier\"}";
+
+pub const RECEIPT_KEYS_ROTATE: &str = "\
+Example:
+  sealtrail receipt-keys rotate --file receipt.key --listed receipt-keys.txt
+
+The gateway signs with the new key within receipts.reload_interval_ms, without a restart. The former key stays listed at
+/.well-known/sealtrail-keys, for the receipts that it has signed.
+
+JSON: {\"file\", \"verifier\"}, of the new key";
+
+pub const RECEIPT_KEYS_SHOW: &str = "\
+Example:
+  sealtrail receipt-keys show --file receipt.key
+
+JSON: {\"file\", \"verifier\"}";
+
+pub const SIGNING_KEYS_CREATE: &str = "\
+Examples:
+  sealtrail signing-keys create --tenant payroll --algorithm hmac-sha256 --file payroll.signing
+  sealtrail signing-keys create --tenant payroll --algorithm ed25519 --public-key \"$(cat payroll.pub)\"
+
+A producer signs the Avro datum of its event without the field `signature`; `sealtrail sign` does it. Signatures are asked
+for after `sealtrail policies set payroll --signatures required`. The change is recorded as an event trail.policy_changed.
+
+JSON: {\"tenant_id\", \"key_id\", \"algorithm\", \"secret\", \"file\"}; secret is null where a file or the producer has it";
+
+pub const SIGNING_KEYS_LIST: &str = "\
+Example:
+  sealtrail signing-keys list --tenant payroll
+
+JSON: {\"tenant_id\", \"required\", \"keys\": [{\"key_id\", \"algorithm\", \"public_key\"?, \"ends_at\"?}]}";
+
+pub const SIGNING_KEYS_END: &str = "\
+Examples:
+  sealtrail signing-keys end s1gn1ngk3y00 --tenant payroll --in 24h
+  sealtrail signing-keys end s1gn1ngk3y00 --tenant payroll
+
+JSON: as of `signing-keys list`";
+
+pub const SIGN: &str = "\
+Examples:
+  sealtrail sign --tenant payroll --key-id s1gn1ngk3y00 --algorithm hmac-sha256 --key-file payroll.signing event.json
+  sealtrail sign --tenant payroll --key-id s1gn1ngk3y00 --algorithm ed25519 --key-file payroll.private <event.json
+
+Prints the event with its signature as one line of JSON, ready for POST /v1/events. It gets an event_id if it has none.";
 
 pub const KEYS_CREATE: &str = "\
 Examples:
@@ -98,7 +152,8 @@ Examples:
   sealtrail keys list
   sealtrail keys list --tenant payroll --output json
 
-JSON: {\"keys\": [{\"key_id\", \"tenant_id\", \"role\", \"created_at\", \"scopes\"?, \"expires_at\"?, \"revoked_at\"?}]}";
+JSON: {\"keys\": [{\"key_id\", \"tenant_id\", \"role\", \"created_at\", \"scopes\"?, \"expires_at\"?, \"revoked_at\"?,
+\"last_used_at\"?}]}; last_used_at is told about once a minute";
 
 pub const KEYS_ROTATE: &str = "\
 Examples:

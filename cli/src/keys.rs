@@ -130,6 +130,9 @@ struct KeyView {
     expires_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked_at: Option<Timestamp>,
+    /// To about a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<Timestamp>,
 }
 
 impl KeyView {
@@ -142,7 +145,13 @@ impl KeyView {
             scopes: record.scopes.clone(),
             expires_at: record.expires_at,
             revoked_at: record.revoked_at,
+            last_used_at: None,
         }
+    }
+
+    fn with_last_use(record: &ApiKeyRecord, state: &ControlState) -> Self {
+        let last_used_at = state.api_key_uses.get(&record.key_id).map(|usage| usage.last_used_at);
+        Self { last_used_at, ..Self::of(record) }
     }
 
     fn ends(&self) -> String {
@@ -163,9 +172,12 @@ struct Keys {
 impl Show for Keys {
     fn text(&self) -> String {
         let row = |k: &KeyView| {
-            [k.key_id.clone(), k.tenant_id.to_string(), name_of(k.role), k.created_at.clone(), k.ends()]
+            let last_used =
+                k.last_used_at.and_then(|at| at.to_rfc3339()).unwrap_or_else(|| "never".to_owned());
+            let (role, created) = (name_of(k.role), k.created_at.clone());
+            [k.key_id.clone(), k.tenant_id.to_string(), role, created, k.ends(), last_used]
         };
-        output::table(["key", "tenant", "role", "created", "ends"], self.keys.iter().map(row))
+        output::table(["key", "tenant", "role", "created", "ends", "last used"], self.keys.iter().map(row))
     }
 }
 
@@ -206,7 +218,7 @@ async fn list_keys(flags: &KeyListFlags, format: Format) -> anyhow::Result<()> {
         .api_keys
         .values()
         .filter(|record| flags.tenant.as_ref().is_none_or(|tenant| *tenant == record.tenant_id))
-        .map(KeyView::of)
+        .map(|record| KeyView::with_last_use(record, &state))
         .collect();
     keys.sort_by(|a, b| {
         (&a.tenant_id, &a.created_at, &a.key_id).cmp(&(&b.tenant_id, &b.created_at, &b.key_id))
@@ -281,6 +293,7 @@ mod tests {
     fn a_listed_key_shows_neither_secret_nor_hash() {
         let keys = Keys {
             keys: vec![KeyView {
+                last_used_at: None,
                 key_id: "k1".into(),
                 tenant_id: "demo".parse().expect("a tenant"),
                 role: Role::Admin,

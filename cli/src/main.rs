@@ -19,8 +19,11 @@ mod outgoing;
 mod output;
 mod own_event;
 mod policies;
+mod receipt_keys;
 mod registry;
 mod send;
+mod sign;
+mod signing_keys;
 mod tenants;
 mod terminal;
 mod trust;
@@ -64,6 +67,15 @@ enum Command {
     /// Create and list API keys
     #[command(subcommand)]
     Keys(keys::KeyCommand),
+    /// Make the keys by which producers sign their events
+    #[command(subcommand)]
+    SigningKeys(signing_keys::SigningKeyCommand),
+    /// Sign an event as its producer
+    #[command(after_help = help::SIGN)]
+    Sign(sign::SignFlags),
+    /// Make the keys that sign the gateway's receipts
+    #[command(subcommand)]
+    ReceiptKeys(receipt_keys::ReceiptKeyCommand),
     /// Make users of ClickHouse who read one tenant's events by SQL
     #[command(subcommand)]
     Analysts(analysts::AnalystCommand),
@@ -113,6 +125,9 @@ async fn run(command: Command, format: Format) -> anyhow::Result<Outcome> {
         Command::Tenants(command) => tenants::run(command, format).await?,
         Command::Policies(command) => return policies::run(command, format).await,
         Command::Keys(command) => keys::run(command, format).await?,
+        Command::SigningKeys(command) => return signing_keys::run(command, format).await,
+        Command::Sign(flags) => sign::run(&flags)?,
+        Command::ReceiptKeys(command) => receipt_keys::run(command, format)?,
         Command::Analysts(command) => analysts::run(command, format).await?,
         Command::Import(command) => return import::run(command, format).await,
         Command::Send(flags) => return send::run(flags, format).await,

@@ -7,7 +7,7 @@ use ::schemas::{CONTROL_TOPIC, EVENTS_SUBJECT, avro};
 use anyhow::{Context, ensure};
 use audit_event::control::{ControlState, PolicyRecord, VALUE_VERSION};
 use audit_event::policy::{AuditLevel, Policy, Sample, SampleRate, TypePattern};
-use audit_event::{AuditEvent, Change, EventId, SchemaId, Target, TenantId};
+use audit_event::{AuditEvent, Change as FieldChange, EventId, SchemaId, Target, TenantId};
 use clap::{Args, Subcommand, ValueEnum};
 use kafka_io::KafkaConfig;
 use kafka_io::config::TopicCheck;
@@ -66,6 +66,9 @@ pub struct SetFlags {
     /// failures are always taken; replaces the samples of before
     #[arg(long, value_name = "TYPE=PERCENT", value_delimiter = ',', value_parser = sample)]
     sample: Vec<Sample>,
+    /// Whether producers must sign their events, by the keys of `signing-keys`
+    #[arg(long, value_enum)]
+    signatures: Option<Signing>,
     /// Empties these lists
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
     clear: Vec<List>,
@@ -76,6 +79,14 @@ pub struct SetFlags {
     kafka: KafkaFlags,
     #[command(flatten)]
     registry: RegistryFlags,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Signing {
+    /// Events without a good signature are refused
+    Required,
+    /// Signatures are kept as they come, and not looked at
+    Optional,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -131,6 +142,9 @@ impl Show for PolicyView {
         list("never taken, by event type", texts(&self.policy.excluded_event_types));
         list("never taken, by actor", self.policy.excluded_actor_ids.iter().cloned().collect());
         list("never taken, by target type", self.policy.excluded_target_types.iter().cloned().collect());
+        if self.policy.signatures.required {
+            list("signed by", self.policy.signatures.keys.keys().cloned().collect());
+        }
         list("taken in part", self.policy.samples.iter().map(shown).collect());
         lines.join("\n")
     }
@@ -192,29 +206,63 @@ fn known(state: &ControlState, tenant_id: &TenantId) -> anyhow::Result<()> {
 }
 
 async fn set(flags: &SetFlags, format: Format) -> anyhow::Result<Outcome> {
-    let kafka = flags.kafka.config(TopicCheck::Off)?;
+    let of = Change {
+        tenant: &flags.tenant,
+        actor: flags.actor.as_deref(),
+        kafka: &flags.kafka,
+        registry: &flags.registry,
+    };
+    let changed = change(&of, |policy| {
+        *policy = flags.applied_to(policy.clone());
+        Ok(())
+    })
+    .await?;
+    let Changed { policy, event_id } = changed;
+    format.print(&PolicyView { tenant_id: flags.tenant.clone(), policy, event_id })?;
+    Ok(Outcome::done_if(event_id.is_some()))
+}
+
+/// Whose policy is changed, by whom, and where that is written.
+pub struct Change<'a> {
+    pub tenant: &'a TenantId,
+    pub actor: Option<&'a str>,
+    pub kafka: &'a KafkaFlags,
+    pub registry: &'a RegistryFlags,
+}
+
+pub struct Changed {
+    pub policy: Policy,
+    /// The event that says so; absent if the policy was changed and the event was not confirmed.
+    pub event_id: Option<EventId>,
+}
+
+/// Changes a policy, and leaves an event that says what was changed.
+pub async fn change(
+    of: &Change<'_>,
+    edit: impl FnOnce(&mut Policy) -> anyhow::Result<()>,
+) -> anyhow::Result<Changed> {
+    let kafka = of.kafka.config(TopicCheck::Off)?;
     let state = read_once(&kafka, CONTROL_TOPIC).await?;
-    known(&state, &flags.tenant)?;
-    let before = state.policy_of(&flags.tenant);
-    let policy = flags.applied_to(before.clone());
+    known(&state, of.tenant)?;
+    let before = state.policy_of(of.tenant);
+    let mut policy = before.clone();
+    edit(&mut policy)?;
     policy.check()?;
     // asked for first: a change that cannot be recorded is not made
-    let registered = flags.registry.connect()?.find(EVENTS_SUBJECT, avro::SCHEMA_TEXT).await?;
+    let registered = of.registry.connect()?.find(EVENTS_SUBJECT, avro::SCHEMA_TEXT).await?;
     let schema_id = registered.context(
         "the registry does not have this version's schema, by which the change is recorded; start a gateway of this version first",
     )?;
-    let event = changed(flags, before, &policy);
-    let record = PolicyRecord { v: VALUE_VERSION, tenant_id: flags.tenant.clone(), policy: policy.clone() };
-    ControlWriter::new(&kafka, CONTROL_TOPIC)?.put(&format!("policy/{}", flags.tenant), &record).await?;
+    let event = changed(of, before, &policy);
+    let record = PolicyRecord { v: VALUE_VERSION, tenant_id: of.tenant.clone(), policy: policy.clone() };
+    ControlWriter::new(&kafka, CONTROL_TOPIC)?.put(&format!("policy/{}", of.tenant), &record).await?;
     let recorded = record_event(&kafka, &event, SchemaId(schema_id)).await;
     if let Err(error) = &recorded {
         eprintln!(
             "the policy was changed, and that it was is not recorded; run the command again: {error:#}"
         );
     }
-    let event_id = recorded.is_ok().then_some(event.event_id);
-    format.print(&PolicyView { tenant_id: flags.tenant.clone(), policy, event_id })?;
-    Ok(Outcome::done_if(recorded.is_ok()))
+    Ok(Changed { policy, event_id: recorded.is_ok().then_some(event.event_id) })
 }
 
 async fn record_event(kafka: &KafkaConfig, event: &AuditEvent, schema_id: SchemaId) -> anyhow::Result<()> {
@@ -228,6 +276,9 @@ impl SetFlags {
         let clears = |list| self.clear.contains(&list);
         if let Some(level) = self.level {
             policy.level = AuditLevel::from(level);
+        }
+        if let Some(signing) = self.signatures {
+            policy.signatures.required = signing == Signing::Required;
         }
         if clears(List::Types) || !self.exclude_types.is_empty() {
             policy.excluded_event_types = self.exclude_types.iter().cloned().collect();
@@ -246,16 +297,16 @@ impl SetFlags {
 }
 
 /// Says what was and what is, part by part.
-fn changed(flags: &SetFlags, before: &Policy, after: &Policy) -> AuditEvent {
-    let actor = Actor::of_this_process(flags.actor.as_deref());
-    let mut event = own_event(EVENT_TYPE, &flags.tenant, &actor);
-    event.targets = vec![Target { id: flags.tenant.to_string(), kind: "policy".to_owned(), name: None }];
+fn changed(of: &Change<'_>, before: &Policy, after: &Policy) -> AuditEvent {
+    let actor = Actor::of_this_process(of.actor);
+    let mut event = own_event(EVENT_TYPE, of.tenant, &actor);
+    event.targets = vec![Target { id: of.tenant.to_string(), kind: "policy".to_owned(), name: None }];
     let (before, after) = (parts(before), parts(after));
     let mut paths: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     paths.retain(|path| before.get(*path) != after.get(*path));
     let text =
         |of: &serde_json::Map<String, serde_json::Value>, path: &str| of.get(path).map(ToString::to_string);
-    let change = |path: &&String| Change {
+    let change = |path: &&String| FieldChange {
         path: format!("/{path}"),
         before: text(&before, path),
         after: text(&after, path),
@@ -303,8 +354,10 @@ mod tests {
     fn the_event_names_each_part_that_changed() {
         let flags = flags(&["--level", "off", "--exclude-actors", "x"]);
         let before = Policy::of_level(AuditLevel::All);
-        let event = changed(&flags, &before, &flags.applied_to(before.clone()));
-        let change = |path: &str, before: Option<&str>, after: &str| Change {
+        let of =
+            Change { tenant: &flags.tenant, actor: None, kafka: &flags.kafka, registry: &flags.registry };
+        let event = changed(&of, &before, &flags.applied_to(before.clone()));
+        let change = |path: &str, before: Option<&str>, after: &str| FieldChange {
             path: path.to_owned(),
             before: before.map(ToOwned::to_owned),
             after: Some(after.to_owned()),

@@ -6,6 +6,7 @@ use audit_event::control::{ControlState, Scope};
 use audit_event::credential::{Caller, Pepper, authenticate};
 use axum::http::{HeaderMap, header};
 use kafka_io::control::ControlFollower;
+use kafka_io::last_use::LastUse;
 use service_kit::{Problem, RequestContext, clock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -19,6 +20,7 @@ const MIB: usize = 1024 * 1024;
 pub struct Admission {
     control: ControlFollower,
     pepper: Pepper,
+    last_use: LastUse,
     bodies: Arc<Semaphore>,
     limits: Limits,
 }
@@ -29,10 +31,11 @@ pub struct BodyRoom {
 }
 
 impl Admission {
-    pub fn new(control: ControlFollower, pepper: Pepper, limits: &Limits) -> Self {
+    pub fn new(control: ControlFollower, pepper: Pepper, last_use: LastUse, limits: &Limits) -> Self {
         Self {
             control,
             pepper,
+            last_use,
             bodies: Arc::new(Semaphore::new(limits.max_bodies_mib)),
             limits: limits.clone(),
         }
@@ -48,22 +51,35 @@ impl Admission {
         self.control.state()
     }
 
+    pub fn pepper(&self) -> &Pepper {
+        &self.pepper
+    }
+
+    /// One who may send events.
+    pub fn writer(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let caller = self.authenticate(headers)?;
+        if caller.may(Scope::Write) {
+            Ok(caller)
+        } else {
+            Err(Problem::forbidden(
+                "the credential may not write; use one with the role producer or admin, and the scope write",
+            ))
+        }
+    }
+
+    /// Anybody with a good credential.
     pub fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         if !self.control.is_caught_up() {
             // a 401 now would tell a good caller to give up
             return Err(Problem::unavailable("the gateway is starting; see /readyz"));
         }
         let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let caller = authenticate(&self.control.state(), &self.pepper, authorization, clock::now())
+        let now = clock::now();
+        let caller = authenticate(&self.control.state(), &self.pepper, authorization, now)
             .map_err(|error| Problem::unauthorized(error.to_string()))?;
         RequestContext::log_tenant(&caller.tenant_id);
-        if caller.may(Scope::Write) {
-            Ok(caller)
-        } else {
-            Err(Problem::forbidden(
-                "the api key may not write; use one with the role producer or admin, and the scope write",
-            ))
-        }
+        self.last_use.saw(&caller.key_id, now);
+        Ok(caller)
     }
 
     /// Refuses a body that is too large by its own word, or for which there is no room.

@@ -17,6 +17,8 @@ pub enum Status {
     DroppedByPolicy,
     /// It will not be taken as it is; see `problem`.
     Rejected,
+    /// On its way to Kafka: asked for by `delivery=async`. No receipt comes of it.
+    Buffered,
     /// The broker did not confirm it: it may be there or not. Send it again with the same event id.
     Unconfirmed,
 }
@@ -43,6 +45,9 @@ pub struct ItemResult {
     pub record_sha256: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
+    /// Of an event that was sent alone: see the batch's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
 }
 
 impl ItemResult {
@@ -56,6 +61,7 @@ impl ItemResult {
             received_at: None,
             record_sha256: None,
             problem: None,
+            receipt: None,
         }
     }
 
@@ -73,6 +79,13 @@ impl ItemResult {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct BatchResult {
     pub results: Vec<ItemResult>,
+    /// A signed note (C2SP signed-note) that names trail, topic, partition, offset, time and SHA-256 of each accepted event, and
+    /// when the log will hold them at the latest. Keys: `/.well-known/sealtrail-keys`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
+    /// Receipts of the events after the first 5,000, which one note cannot hold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more_receipts: Vec<String>,
     /// Why the rest of the body was not taken, where it was not. What stands in `results` was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
@@ -111,6 +124,26 @@ pub fn invalid_event(detail: impl Into<String>, pointer: impl Into<String>) -> P
     Problem::new(StatusCode::BAD_REQUEST, "invalid-event", "The event is not valid")
         .detail(detail)
         .at(pointer)
+}
+
+pub fn invalid_event_type(detail: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "invalid-event-type", "The event type cannot be declared")
+        .detail(detail)
+}
+
+pub fn bad_signature(detail: String) -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "bad-signature",
+        "The event is not signed as the tenant's policy asks",
+    )
+    .detail(detail)
+    .at("/signature")
+}
+
+pub fn no_async_delivery() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "no-async-delivery", "The gateway delivers durably only")
+        .detail("leave delivery=async out, or set delivery.book_file on the gateway")
 }
 
 pub fn too_large(detail: String) -> Problem {

@@ -4,14 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
+use kafka_io::control::ControlWriter;
+use serde::Deserialize;
 use service_kit::{Problem, RequestContext};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::{IntoParams, Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -19,16 +22,20 @@ use crate::admit::Admission;
 use crate::answer::{BatchResult, ItemResult, Status};
 use crate::body::{self, Coding, Pieces};
 use crate::config::Limits;
+use crate::event_types;
 use crate::form::Form;
 use crate::intake::{self, Reader};
-use crate::publish::{Batch, Origin, Publisher};
+use crate::publish::{Batch, Delivery, Finished, Origin, Publisher};
 use crate::rates::{Left, Load, Rates};
 use crate::stream::Terms;
+use crate::turns::Turns;
 
 pub struct Gateway {
     pub publisher: Publisher,
     pub admission: Admission,
     pub rates: Rates,
+    pub turns: Turns,
+    pub control_writer: ControlWriter,
     pub limits: Limits,
 }
 
@@ -55,6 +62,9 @@ pub fn router(gateway: Gateway) -> Router {
     let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(post_event))
         .routes(routes!(post_batch))
+        .routes(routes!(event_types::list))
+        .routes(routes!(event_types::declare, event_types::withdraw))
+        .routes(routes!(verifier_keys))
         .split_for_parts();
     let description = Arc::new(description);
     router
@@ -66,6 +76,36 @@ pub fn router(gateway: Gateway) -> Router {
         })
 }
 
+/// How an answer is to be understood.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct DeliveryParameter {
+    /// `durable`, the default: answered once Kafka has the events, with a receipt. `async`: answered at once as `buffered`.
+    #[serde(default)]
+    #[param(inline)]
+    delivery: Option<Delivery>,
+}
+
+fn delivery_of(parameter: Result<Query<DeliveryParameter>, QueryRejection>) -> Result<Delivery, Problem> {
+    let Query(parameter) = parameter.map_err(|_| {
+        Problem::bad_request("the only query parameter is delivery, which is durable or async")
+    })?;
+    Ok(parameter.delivery.unwrap_or_default())
+}
+
+/// The keys that receipts can be checked with, one a line: `<name>+<id>+<key>` (C2SP signed-note). Former keys stay here
+/// as long as their receipts hold.
+#[utoipa::path(
+    get,
+    path = "/.well-known/sealtrail-keys",
+    security(()),
+    responses((status = 200, description = "First the key that signs now", body = String, content_type = "text/plain"))
+)]
+async fn verifier_keys(State(gateway): State<Arc<Gateway>>) -> String {
+    gateway.publisher.receipts.verifier_keys()
+}
+
 /// Sends one event. It is answered once it is replicated in Kafka.
 #[utoipa::path(
     post,
@@ -74,7 +114,10 @@ pub fn router(gateway: Gateway) -> Router {
         description = "An event: required are event_type, occurred_at and actor.id. Or a CloudEvent whose data is the event, in structured or binary mode.",
         content((Value = "application/json"), (Value = "application/cloudevents+json"))
     ),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Events without an event_id get the same one again under the same key")),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "Events without an event_id get the same one again under the same key"),
+        DeliveryParameter,
+    ),
     responses(
         (status = 202, description = "Accepted, or dropped by the tenant's policy", body = ItemResult),
         (status = 400, description = "Not an event", body = Problem, content_type = "application/problem+json"),
@@ -91,25 +134,30 @@ async fn post_event(
     State(gateway): State<Arc<Gateway>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Extension(context): Extension<RequestContext>,
+    parameter: Result<Query<DeliveryParameter>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let caller = gateway.admission.authenticate(&headers)?;
+    let caller = gateway.admission.writer(&headers)?;
+    let delivery = delivery_of(parameter)?;
     let (form, coding) = (Form::of(&headers)?, Coding::of(&headers)?);
-    let schema_id = gateway.publisher.schema_id()?;
+    let target = gateway.publisher.target()?;
     let _room = gateway.admission.make_room(&headers, coding)?;
     let body = body::read_body(body, coding, &gateway.limits).await?;
     let left = gateway.rates.take(&caller, Load { events: 1, bytes: body.len() })?;
     let control = gateway.admission.state();
-    let reader = Reader::new(&caller, &control, &headers, context.trace)?;
+    let reader = Reader::new(&caller, &control, gateway.admission.pepper(), &headers, context.trace)?;
+    let _turn = gateway.turns.take(&caller.tenant_id).await?;
     let item = reader.read_one(form, &headers, &body)?;
     let origin = Origin::new(peer, context.correlation_id);
-    let mut batch = gateway.publisher.begin(schema_id, &origin);
+    let mut batch = gateway.publisher.begin(target, &origin, delivery)?;
     batch.push(item);
-    let Some(result) = batch.finish().await.pop() else { return Err(Problem::unavailable("no result")) };
+    let Finished { mut results, mut receipts } = batch.finish().await;
+    let Some(mut result) = results.pop() else { return Err(Problem::unavailable("no result")) };
     match (result.status, result.problem.clone()) {
         (Status::Rejected | Status::Unconfirmed, Some(problem)) => Err(problem),
         _ => {
+            result.receipt = receipts.pop();
             let mut response = (StatusCode::ACCEPTED, Json(result)).into_response();
             gateway.rates.show(left, response.headers_mut());
             Ok(response)
@@ -125,7 +173,10 @@ async fn post_event(
         description = "Events as a JSON array, one a line, or as a JSON array of CloudEvents",
         content((Vec<Value> = "application/json"), (String = "application/x-ndjson"), (Vec<Value> = "application/cloudevents-batch+json"))
     ),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Events without an event_id get the same one again under the same key and place")),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "Events without an event_id get the same one again under the same key and place"),
+        DeliveryParameter,
+    ),
     responses(
         (status = 202, description = "A result for each event", body = BatchResult),
         (status = 400, description = "Not a batch", body = Problem, content_type = "application/problem+json"),
@@ -143,23 +194,26 @@ async fn post_batch(
     State(gateway): State<Arc<Gateway>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Extension(context): Extension<RequestContext>,
+    parameter: Result<Query<DeliveryParameter>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let caller = gateway.admission.authenticate(&headers)?;
+    let caller = gateway.admission.writer(&headers)?;
+    let delivery = delivery_of(parameter)?;
     let (form, coding) = (Form::of(&headers)?, Coding::of(&headers)?);
-    let schema_id = gateway.publisher.schema_id()?;
+    let target = gateway.publisher.target()?;
     let control = gateway.admission.state();
-    let reader = Reader::new(&caller, &control, &headers, context.trace)?;
+    let reader = Reader::new(&caller, &control, gateway.admission.pepper(), &headers, context.trace)?;
     let origin = Origin::new(peer, context.correlation_id);
-    let mut batch = gateway.publisher.begin(schema_id, &origin);
+    let mut batch = gateway.publisher.begin(target, &origin, delivery)?;
     let taken = if form == Form::NdJson {
         let (rates, limits) = (&gateway.rates, &gateway.limits);
-        let terms = Terms { caller: &caller, reader, rates, limits };
+        let terms = Terms { caller: &caller, reader, rates, limits, turns: &gateway.turns };
         terms.take(Pieces::new(body, coding, limits)?, &mut batch).await
     } else {
         let _room = gateway.admission.make_room(&headers, coding)?;
         let body = body::read_body(body, coding, &gateway.limits).await?;
+        let _turn = gateway.turns.take(&caller.tenant_id).await?;
         let values = intake::batch_values(form, &body, &gateway.limits)?;
         let left = gateway.rates.take(&caller, Load { events: values.len(), bytes: body.len() })?;
         for (index, value) in values.iter().enumerate() {
@@ -182,7 +236,10 @@ async fn answer(
         Ok(left) => (Some(left), None),
     };
     let retry_after_s = problem.as_ref().and_then(|problem| problem.retry_after_s);
-    let answer = BatchResult { results: batch.finish().await, problem };
+    let Finished { results, receipts } = batch.finish().await;
+    let mut receipts = receipts.into_iter();
+    let answer =
+        BatchResult { results, receipt: receipts.next(), more_receipts: receipts.collect(), problem };
     let status = answer.status();
     let retry_after_s = retry_after_s.or((status == StatusCode::SERVICE_UNAVAILABLE).then_some(1));
     let mut response = (status, Json(answer)).into_response();

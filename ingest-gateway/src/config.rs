@@ -12,6 +12,9 @@ use service_kit::Secret;
 use service_kit::config::{AdminConfig, HttpConfig, LogConfig};
 use service_kit::service::Settings;
 
+use crate::buffered::DeliveryConfig;
+use crate::receipts::ReceiptConfig;
+
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -27,6 +30,10 @@ pub struct Config {
     pub producer: ProducerConfig,
     /// The schema registry.
     pub registry: RegistryConfig,
+    /// The signed answers for accepted events.
+    pub receipts: ReceiptConfig,
+    /// Asynchronous delivery.
+    pub delivery: DeliveryConfig,
     /// What one request, and all of them together, may take.
     pub limits: Limits,
     /// The secret under which API keys are hashed, at least 16 bytes. It or its file is required.
@@ -44,6 +51,8 @@ impl Default for Config {
             kafka: KafkaConfig::default(),
             producer: ProducerConfig::default(),
             registry: RegistryConfig::default(),
+            receipts: ReceiptConfig::default(),
+            delivery: DeliveryConfig::default(),
             limits: Limits::default(),
             pepper: None,
             pepper_file: None,
@@ -92,6 +101,12 @@ pub struct Limits {
     /// Bytes of bodies, unpacked, that one tenant may send in a second.
     #[schemars(range(min = 1, max = 4_000_000_000_u32), extend("unit" = "bytes/s"))]
     pub tenant_bytes_per_s: u32,
+    /// Requests of one tenant that are in work at once; the next ones wait for their turn.
+    #[schemars(range(min = 1, max = 65_536), extend("unit" = "requests"))]
+    pub tenant_requests_in_work: usize,
+    /// How long a request may wait for its turn.
+    #[schemars(range(min = 1, max = 600_000))]
+    pub turn_timeout_ms: u64,
     /// Events that this gateway takes in a second, from all tenants together.
     #[schemars(range(min = 1, max = 1_000_000_000), extend("unit" = "events/s"))]
     pub all_events_per_s: u32,
@@ -112,6 +127,8 @@ impl Default for Limits {
             tenant_events_per_s: 1_000_000,
             tenant_burst_events: 1_000_000,
             tenant_bytes_per_s: 1_000_000_000,
+            tenant_requests_in_work: 1_024,
+            turn_timeout_ms: 5_000,
             all_events_per_s: 2_000_000,
             all_bytes_per_s: 2_000_000_000,
         }

@@ -1,17 +1,17 @@
 //! From a body to events, each item read on its own.
 
 use audit_event::control::ControlState;
-use audit_event::credential::Caller;
-use audit_event::json::{Surroundings, parse_event};
+use audit_event::credential::{Caller, Pepper};
+use audit_event::json::{Surroundings, TypeDefaults, parse_event};
 use audit_event::policy::{Decision, DropReason};
 use audit_event::{AuditEvent, EventId, TraceContext};
 use axum::http::HeaderMap;
-use schemas::catalogue;
+use schemas::{avro, catalogue};
 use serde_json::Value;
-use service_kit::Problem;
+use service_kit::{Problem, clock};
 use uuid::Uuid;
 
-use crate::answer::{event_problem, not_json, too_large, unsupported_media};
+use crate::answer::{bad_signature, event_problem, not_json, too_large, unsupported_media};
 use crate::cloudevents::CloudEvent;
 use crate::config::Limits;
 use crate::form::Form;
@@ -62,6 +62,8 @@ pub fn batch_values(form: Form, body: &[u8], limits: &Limits) -> Result<Vec<Valu
 pub struct Reader<'a> {
     pub caller: &'a Caller,
     pub control: &'a ControlState,
+    /// Under which the secrets of producers' HMAC keys were derived.
+    pub pepper: &'a Pepper,
     pub idempotency_key: Option<&'a str>,
     /// The request's own trace, for events that bring none.
     pub trace: Option<TraceContext>,
@@ -71,6 +73,7 @@ impl<'a> Reader<'a> {
     pub fn new(
         caller: &'a Caller,
         control: &'a ControlState,
+        pepper: &'a Pepper,
         headers: &'a HeaderMap,
         trace: Option<TraceContext>,
     ) -> Result<Self, Problem> {
@@ -87,7 +90,7 @@ impl<'a> Reader<'a> {
                 })
             })
             .transpose()?;
-        Ok(Self { caller, control, idempotency_key, trace })
+        Ok(Self { caller, control, pepper, idempotency_key, trace })
     }
 
     /// Reads a request of one event.
@@ -138,16 +141,43 @@ impl<'a> Reader<'a> {
         let surroundings = Surroundings {
             tenant_id: &self.caller.tenant_id,
             assigned_id,
-            defaults_of: &catalogue::defaults_of,
+            defaults_of: &|name| self.defaults_of(name),
         };
         match parse_event(value, &surroundings) {
-            Ok(event) => match self.control.policy_of(&event.tenant_id).decide(&event) {
-                Decision::Take => Item::Event(Box::new(Taken { event, trace })),
-                Decision::Drop(reason) => Item::Dropped(event.event_id, reason),
-            },
+            Ok(event) => self.judge(event, trace, pointer),
             Err(problem) => {
                 let event_id = value.get("event_id").and_then(|id| id.as_str()?.parse().ok());
                 Item::Rejected(event_id, event_problem(&problem, pointer(&problem.pointer)))
+            }
+        }
+    }
+
+    /// The catalogue's, or the tenant's own.
+    fn defaults_of(&self, name: &str) -> Option<TypeDefaults> {
+        let own = || self.control.own_event_type(&self.caller.tenant_id, name);
+        let of_own = || own().map(|own| TypeDefaults { operation: own.operation, severity: own.severity });
+        catalogue::defaults_of(name).or_else(of_own)
+    }
+
+    /// By the tenant's policy.
+    fn judge(
+        &self,
+        event: AuditEvent,
+        trace: Option<TraceContext>,
+        pointer: impl Fn(&str) -> String,
+    ) -> Item {
+        let policy = self.control.policy_of(&event.tenant_id);
+        if let Decision::Drop(reason) = policy.decide(&event) {
+            return Item::Dropped(event.event_id, reason);
+        }
+        let signature = event.signature.as_ref();
+        let datum = || avro::unsigned_datum(&event);
+        match policy.signatures.check(&event.tenant_id, signature, self.pepper, clock::now(), datum) {
+            Ok(()) => Item::Event(Box::new(Taken { event, trace })),
+            Err(fault) => {
+                let mut problem = bad_signature(fault.to_string());
+                problem.pointer = Some(pointer("/signature"));
+                Item::Rejected(Some(event.event_id), problem)
             }
         }
     }
@@ -161,12 +191,18 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
-    use audit_event::control::Role;
+    use std::sync::LazyLock;
+
+    use audit_event::control::{PolicyRecord, Role};
+    use audit_event::policy::{AuditLevel, Policy, SignatureKey, Signer, signing_secret};
+    use serde_json::json;
 
     use super::*;
 
+    static PEPPER: LazyLock<Pepper> = LazyLock::new(|| Pepper::new("0123456789abcdef").expect("a pepper"));
+
     fn reader<'a>(caller: &'a Caller, control: &'a ControlState, key: Option<&'a str>) -> Reader<'a> {
-        Reader { caller, control, idempotency_key: key, trace: None }
+        Reader { caller, control, pepper: &PEPPER, idempotency_key: key, trace: None }
     }
 
     fn caller() -> Caller {
@@ -193,5 +229,40 @@ mod tests {
         assert_eq!(batch_values(Form::Json, b"[1, {}, 3]", &limits).expect("a batch").len(), 3);
         assert!(batch_values(Form::Json, b"{}", &limits).is_err());
         assert!(batch_values(Form::Json, b"[1,2,3,4]", &limits).is_err());
+    }
+
+    /// A producer signs what the gateway will encode.
+    #[test]
+    fn an_event_of_a_tenant_that_signs_is_taken_with_its_signature_only() {
+        let caller = caller();
+        let mut policy = Policy::of_level(AuditLevel::All);
+        policy.signatures.required = true;
+        policy.signatures.keys.insert("k".to_owned(), SignatureKey::hmac_sha256());
+        let mut control = ControlState::default();
+        let record = PolicyRecord { v: 1, tenant_id: caller.tenant_id.clone(), policy };
+        let record = serde_json::to_vec(&record).expect("json");
+        control.apply("policy/demo", Some(&record)).expect("a policy");
+        let read = |value: &Value| reader(&caller, &control, None).read(0, Form::Json, Ok(value));
+        let mut value = json!({
+            "event_id": "0192f0c1-2345-7abc-8def-0123456789ab", "event_type": "user.login",
+            "occurred_at": "2026-11-02T10:00:00Z", "actor": {"id": "alice"},
+        });
+        let Item::Rejected(_, problem) = read(&value) else { panic!("taken without a signature") };
+        assert_eq!((problem.status, problem.pointer.as_deref()), (403, Some("/signature")));
+        let unsigned = ControlState::default();
+        let defaults = Surroundings {
+            tenant_id: &caller.tenant_id,
+            assigned_id: EventId(Uuid::nil()),
+            defaults_of: &catalogue::defaults_of,
+        };
+        let event = parse_event(&value, &defaults).expect("an event");
+        let signer = Signer::HmacSha256 { secret: signing_secret(&PEPPER, &caller.tenant_id, "k") };
+        value["signature"] =
+            serde_json::to_value(signer.sign("k", &avro::unsigned_datum(&event))).expect("json");
+        assert!(matches!(read(&value), Item::Event(_)));
+        value["actor"]["id"] = json!("mallory");
+        assert!(matches!(read(&value), Item::Rejected(..)), "another event under the signature");
+        let free = reader(&caller, &unsigned, None).read(0, Form::Json, Ok(&value));
+        assert!(matches!(free, Item::Event(_)), "who asks for none keeps what comes");
     }
 }

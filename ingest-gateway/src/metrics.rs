@@ -14,6 +14,7 @@ use service_kit::requests::{self, RequestMetrics};
 
 use crate::admit::Admission;
 use crate::answer::{ItemResult, Status};
+use crate::book::Book;
 
 /// Statuses of refused requests, and the reason that each stands for.
 const REFUSALS: &[(u16, &str)] = &[
@@ -39,7 +40,7 @@ const DROP_REASONS: [&str; DropReason::ALL.len()] = {
 /// All of them, beside those of every service.
 pub const LIST: &[Metric] = &[
     Metric::counter("sealtrail_gateway_events_total", "events", "Events by how they ended.").labels(&[
-        Label::of("status", &["accepted", "dropped_by_policy", "rejected", "unconfirmed"]),
+        Label::of("status", &["accepted", "buffered", "dropped_by_policy", "rejected", "unconfirmed"]),
     ]),
     Metric::counter(
         "sealtrail_gateway_dropped_events_total",
@@ -90,6 +91,16 @@ pub const LIST: &[Metric] = &[
         "Room for bodies in work; a body for which there is none is refused.",
     ),
     Metric::gauge(
+        "sealtrail_gateway_buffered_events",
+        "events",
+        "Events that were answered as buffered and that Kafka does not have yet.",
+    ),
+    Metric::gauge(
+        "sealtrail_gateway_lost_buffered_events",
+        "events",
+        "Events that were answered as buffered and may be lost, by crashes most of all, since delivery.book_file was begun.",
+    ),
+    Metric::gauge(
         "sealtrail_gateway_producer_queue_records",
         "records",
         "Records that wait for the broker's answer.",
@@ -124,6 +135,7 @@ impl GatewayMetrics {
     pub fn count(&self, result: &ItemResult) {
         let status = match result.status {
             Status::Accepted => "accepted",
+            Status::Buffered => "buffered",
             Status::DroppedByPolicy => "dropped_by_policy",
             Status::Rejected => "rejected",
             Status::Unconfirmed => "unconfirmed",
@@ -159,6 +171,14 @@ pub fn watch_queue(metrics: &Metrics, producer: &Arc<RecordProducer>, max_record
     let producer = producer.clone();
     metrics.sampled("sealtrail_gateway_producer_queue_records", move || producer.queued_records() as f64);
     metrics.bound("sealtrail_gateway_producer_queue_max_records", f64::from(max_records));
+}
+
+/// Shows what asynchronous delivery owes, and what it has lost.
+pub fn watch_book(metrics: &Metrics, book: Option<Arc<Book>>) {
+    let lost = book.clone();
+    let count = |book: &Option<Arc<Book>>, of: fn(&Book) -> u64| book.as_deref().map_or(0, of) as f64;
+    metrics.sampled("sealtrail_gateway_buffered_events", move || count(&book, Book::in_flight));
+    metrics.sampled("sealtrail_gateway_lost_buffered_events", move || count(&lost, Book::lost));
 }
 
 /// Shows how much of the room for bodies is taken. To be called before the first request.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use audit_event::SchemaId;
+use audit_event::{SchemaId, TrailId};
 use kafka_io::KafkaConfig;
 use kafka_io::control::ControlFollower;
 use kafka_io::registry::{RegistryError, SchemaRegistry};
@@ -20,8 +20,15 @@ pub const REGISTRY: &str = "registry";
 
 const RETRY: Duration = Duration::from_millis(500);
 
-/// The pinned schema id, once everything is there.
-pub type Prepared = Arc<OnceLock<SchemaId>>;
+/// What records are written under.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    pub trail_id: TrailId,
+    pub schema_id: SchemaId,
+}
+
+/// The target, once everything is there.
+pub type Prepared = Arc<OnceLock<Target>>;
 
 /// Prepares in the background; until it is done the gateway answers 503.
 pub fn spawn(
@@ -35,10 +42,10 @@ pub fn spawn(
     let (kafka, done, stop) = (config.kafka.clone(), prepared.clone(), shutdown.token());
     tokio::spawn(async move {
         let prepare = async {
-            wait_for_trail(&kafka, control, &readiness).await;
+            let trail_id = wait_for_trail(&kafka, control, &readiness).await;
             let schema_id = register(&registry, &readiness).await;
-            tracing::info!(%schema_id, "ready to take events");
-            done.get_or_init(|| schema_id);
+            tracing::info!(%schema_id, %trail_id, "ready to take events");
+            done.get_or_init(|| Target { trail_id, schema_id });
         };
         tokio::select! {
             () = prepare => {}
@@ -48,13 +55,16 @@ pub fn spawn(
     Ok(prepared)
 }
 
-async fn wait_for_trail(kafka: &KafkaConfig, mut control: ControlFollower, readiness: &Readiness) {
+async fn wait_for_trail(kafka: &KafkaConfig, mut control: ControlFollower, readiness: &Readiness) -> TrailId {
     loop {
         control.caught_up().await;
         let reason = match &control.state().trail {
             None => "no trail has been begun; run `sealtrail init`".to_owned(),
             Some(trail) => match topics::check_events(kafka, &trail.topic, trail.genesis.len()).await {
-                Ok(()) => break readiness.ready(TRAIL),
+                Ok(()) => {
+                    readiness.ready(TRAIL);
+                    return trail.trail_id;
+                }
                 Err(TopicFault::Kafka(error)) => error.to_string(),
                 Err(fault) => {
                     tracing::error!(%fault, "the events topic breaks the promise");

@@ -3,23 +3,42 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use audit_event::{CorrelationId, EventId, SchemaId, TraceContext};
+use audit_event::{CorrelationId, EventId, TraceContext};
 use kafka_io::headers;
 use kafka_io::producer::{Delivered, NewRecord, Pending, ProduceError, RecordProducer};
 use prometheus::HistogramTimer;
 use schemas::{EVENTS_TOPIC, MAX_RECORD_BYTES, avro};
+use serde::Deserialize;
 use service_kit::Problem;
 use sha2::{Digest, Sha256};
+use transparency_log::{ReceiptRecord, hex_of};
+use utoipa::ToSchema;
 
-use crate::answer::{ItemResult, Status, too_large};
+use crate::answer::{ItemResult, Status, no_async_delivery, too_large};
+use crate::buffered::{Buffer, Held, OwnedRecord};
 use crate::intake::{Item, Taken};
 use crate::metrics::GatewayMetrics;
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, Target};
+use crate::receipts::Receipts;
 
 pub struct Publisher {
-    producer: Arc<RecordProducer>,
-    prepared: Prepared,
-    metrics: GatewayMetrics,
+    pub producer: Arc<RecordProducer>,
+    /// Absent where the gateway delivers durably only.
+    pub buffer: Option<Arc<Buffer>>,
+    pub receipts: Arc<Receipts>,
+    pub prepared: Prepared,
+    pub metrics: GatewayMetrics,
+}
+
+/// What an answer means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Delivery {
+    /// Answered once Kafka has the events on all replicas in sync, with a receipt.
+    #[default]
+    Durable,
+    /// Answered at once as `buffered`. A crash of the gateway loses what it has not delivered yet, and counts it.
+    Async,
 }
 
 /// Where a request came from: what its records carry beside the datum.
@@ -51,14 +70,12 @@ impl Origin {
 enum Outcome {
     Settled(ItemResult),
     Waiting { index: usize, event_id: EventId, sha256: [u8; 32], pending: Pending },
+    Buffered { index: usize, event_id: EventId, held: Box<Held> },
 }
 
 impl Publisher {
-    pub fn new(producer: Arc<RecordProducer>, prepared: Prepared, metrics: GatewayMetrics) -> Self {
-        Self { producer, prepared, metrics }
-    }
-
-    pub fn schema_id(&self) -> Result<SchemaId, Problem> {
+    /// Where records go, once that is known.
+    pub fn target(&self) -> Result<Target, Problem> {
         self.prepared
             .get()
             .copied()
@@ -66,64 +83,45 @@ impl Publisher {
     }
 
     /// A batch whose items are produced as they come.
-    pub fn begin<'a>(&'a self, schema_id: SchemaId, origin: &'a Origin) -> Batch<'a> {
+    pub fn begin<'a>(
+        &'a self,
+        target: Target,
+        origin: &'a Origin,
+        delivery: Delivery,
+    ) -> Result<Batch<'a>, Problem> {
+        let buffer = match (delivery, &self.buffer) {
+            (Delivery::Durable, _) => None,
+            (Delivery::Async, Some(buffer)) => Some(buffer),
+            (Delivery::Async, None) => return Err(no_async_delivery()),
+        };
         let timer = self.metrics.publish_seconds.start_timer();
-        Batch { publisher: self, schema_id, origin, outcomes: Vec::new(), _observed_when_dropped: timer }
-    }
-
-    fn produce(&self, index: usize, taken: &Taken, schema_id: SchemaId, origin: &Origin) -> Outcome {
-        let event = &taken.event;
-        let event_id = event.event_id;
-        let value = match avro::encode(event, schema_id) {
-            Ok(value) if value.len() <= MAX_RECORD_BYTES => value,
-            Ok(value) => {
-                let detail = format!(
-                    "the event has {} bytes as a record, at most {MAX_RECORD_BYTES} are taken",
-                    value.len()
-                );
-                return Outcome::Settled(ItemResult::rejected(index, Some(event_id), too_large(detail)));
-            }
-            Err(error) => {
-                tracing::error!(%error, %event_id, "event not encoded");
-                let problem = Problem::bad_request("the event cannot be encoded");
-                return Outcome::Settled(ItemResult::rejected(index, Some(event_id), problem));
-            }
-        };
-        let key = format!("{}|{event_id}", event.tenant_id);
-        let record = NewRecord {
-            topic: EVENTS_TOPIC,
-            key: Some(key.as_bytes()),
-            value: Some(&value),
-            headers: &origin.headers(taken.trace.as_ref()),
-        };
-        match self.producer.enqueue(&record) {
-            Ok(pending) => {
-                Outcome::Waiting { index, event_id, sha256: Sha256::digest(&value).into(), pending }
-            }
-            Err(error) => Outcome::Settled(refused(index, event_id, &error)),
-        }
-    }
-
-    async fn settle(&self, outcome: Outcome) -> ItemResult {
-        match outcome {
-            Outcome::Settled(result) => result,
-            Outcome::Waiting { index, event_id, sha256, pending } => {
-                match self.producer.confirm(pending).await {
-                    Ok(delivered) => accepted(index, event_id, sha256, delivered),
-                    Err(error) => refused(index, event_id, &error),
-                }
-            }
-        }
+        Ok(Batch {
+            publisher: self,
+            target,
+            origin,
+            buffer,
+            outcomes: Vec::new(),
+            _observed_when_dropped: timer,
+        })
     }
 }
 
 /// Items of one request on their way to the broker.
 pub struct Batch<'a> {
     publisher: &'a Publisher,
-    schema_id: SchemaId,
+    target: Target,
     origin: &'a Origin,
+    /// Of asynchronous delivery.
+    buffer: Option<&'a Arc<Buffer>>,
     outcomes: Vec<Outcome>,
     _observed_when_dropped: HistogramTimer,
+}
+
+/// How a batch ended.
+pub struct Finished {
+    /// In the items' order.
+    pub results: Vec<ItemResult>,
+    pub receipts: Vec<String>,
 }
 
 impl Batch<'_> {
@@ -135,7 +133,7 @@ impl Batch<'_> {
     pub fn push(&mut self, item: Item) {
         let index = self.outcomes.len();
         let outcome = match item {
-            Item::Event(taken) => self.publisher.produce(index, &taken, self.schema_id, self.origin),
+            Item::Event(taken) => self.produce(index, &taken),
             Item::Dropped(event_id, reason) => {
                 self.publisher.metrics.dropped(reason);
                 Outcome::Settled(ItemResult::of(index, Some(event_id), Status::DroppedByPolicy))
@@ -147,16 +145,93 @@ impl Batch<'_> {
         self.outcomes.push(outcome);
     }
 
-    /// Waits for the broker's answers, in the items' order.
-    pub async fn finish(self) -> Vec<ItemResult> {
-        let mut results = Vec::with_capacity(self.outcomes.len());
-        for outcome in self.outcomes {
-            let result = self.publisher.settle(outcome).await;
-            self.publisher.metrics.count(&result);
-            results.push(result);
-        }
-        results
+    fn produce(&self, index: usize, taken: &Taken) -> Outcome {
+        let event_id = taken.event.event_id;
+        let value = match self.encode(taken) {
+            Ok(value) => value,
+            Err(problem) => return Outcome::Settled(ItemResult::rejected(index, Some(event_id), problem)),
+        };
+        let key = format!("{}|{event_id}", taken.event.tenant_id);
+        let headers = self.origin.headers(taken.trace.as_ref());
+        let enqueued = match self.buffer {
+            None => {
+                let (key, value) = (Some(key.as_bytes()), Some(value.as_slice()));
+                let record = NewRecord { topic: EVENTS_TOPIC, key, value, headers: &headers };
+                self.publisher.producer.enqueue(&record).map(|pending| {
+                    let sha256 = Sha256::digest(value.unwrap_or_default()).into();
+                    Outcome::Waiting { index, event_id, sha256, pending }
+                })
+            }
+            Some(buffer) => {
+                let headers = headers.into_iter().map(|(name, value)| (name, value.to_vec())).collect();
+                let held = buffer.enqueue(OwnedRecord { key, value, headers });
+                held.map(|held| Outcome::Buffered { index, event_id, held: Box::new(held) })
+            }
+        };
+        enqueued.unwrap_or_else(|error| Outcome::Settled(refused(index, event_id, &error)))
     }
+
+    fn encode(&self, taken: &Taken) -> Result<Vec<u8>, Problem> {
+        let value = avro::encode(&taken.event, self.target.schema_id).map_err(|error| {
+            tracing::error!(%error, event_id = %taken.event.event_id, "event not encoded");
+            Problem::bad_request("the event cannot be encoded")
+        })?;
+        if value.len() > MAX_RECORD_BYTES {
+            return Err(too_large(format!(
+                "the event has {} bytes as a record, at most {MAX_RECORD_BYTES} are taken",
+                value.len()
+            )));
+        }
+        Ok(value)
+    }
+
+    /// Waits for the broker's answers, and signs for what it has taken.
+    pub async fn finish(self) -> Finished {
+        let Publisher { producer, receipts, metrics, .. } = self.publisher;
+        let (mut results, mut records, mut held) =
+            (Vec::with_capacity(self.outcomes.len()), Vec::new(), Vec::new());
+        for outcome in self.outcomes {
+            results.push(match outcome {
+                Outcome::Settled(result) => result,
+                Outcome::Buffered { index, event_id, held: one } => {
+                    held.push(*one);
+                    ItemResult::of(index, Some(event_id), Status::Buffered)
+                }
+                Outcome::Waiting { index, event_id, sha256, pending } => {
+                    match producer.confirm(pending).await {
+                        Ok(delivered) => {
+                            records.push(receipt_record(sha256, delivered));
+                            accepted(index, event_id, sha256, delivered)
+                        }
+                        Err(error) => refused(index, event_id, &error),
+                    }
+                }
+            });
+        }
+        if let Some(buffer) = self.buffer {
+            promise(buffer, held, &mut results);
+        }
+        results.iter().for_each(|result| metrics.count(result));
+        Finished { results, receipts: receipts.sign(self.target.trail_id, &records) }
+    }
+}
+
+/// What cannot be written down is not promised.
+fn promise(buffer: &Arc<Buffer>, held: Vec<Held>, results: &mut [ItemResult]) {
+    if let Err(error) = buffer.promise(held) {
+        tracing::error!(%error, "no asynchronous delivery");
+        for result in results.iter_mut().filter(|result| result.status == Status::Buffered) {
+            if let Some(event_id) = result.event_id {
+                *result =
+                    ItemResult::unconfirmed(result.index, event_id, "the gateway cannot count the event");
+            }
+        }
+    }
+}
+
+fn receipt_record(sha256: [u8; 32], delivered: Delivered) -> ReceiptRecord {
+    let Delivered { partition, offset, received_at } = delivered;
+    ReceiptRecord { partition, offset, timestamp: received_at, sha256 }
 }
 
 fn accepted(index: usize, event_id: EventId, sha256: [u8; 32], delivered: Delivered) -> ItemResult {
@@ -164,7 +239,7 @@ fn accepted(index: usize, event_id: EventId, sha256: [u8; 32], delivered: Delive
         partition: Some(delivered.partition.0),
         offset: Some(delivered.offset.0),
         received_at: delivered.received_at.to_rfc3339(),
-        record_sha256: Some(sha256.iter().map(|byte| format!("{byte:02x}")).collect()),
+        record_sha256: Some(hex_of(&sha256)),
         ..ItemResult::of(index, Some(event_id), Status::Accepted)
     }
 }

@@ -12,6 +12,7 @@ use crate::intake::Reader;
 use crate::ndjson::Lines;
 use crate::publish::Batch;
 use crate::rates::{Left, Load, Rates};
+use crate::turns::Turns;
 
 /// What a stream of lines is taken under.
 pub struct Terms<'a> {
@@ -19,6 +20,7 @@ pub struct Terms<'a> {
     pub reader: Reader<'a>,
     pub rates: &'a Rates,
     pub limits: &'a Limits,
+    pub turns: &'a Turns,
 }
 
 impl Terms<'_> {
@@ -29,6 +31,7 @@ impl Terms<'_> {
         while let Some(piece) = pieces.next().await? {
             let mut whole = Vec::new();
             lines.push(&piece, |line| whole.push(line.to_vec()));
+            let _turn = self.turns.take(&self.caller.tenant_id).await?;
             left = self.produce(&whole, piece.len(), batch)?;
         }
         let mut last = Vec::new();

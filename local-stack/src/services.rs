@@ -110,6 +110,17 @@ impl Engines {
     }
 }
 
+/// The file of the key that signs receipts, among the secrets.
+pub const RECEIPT_KEY: &str = "receipt-key";
+const RECEIPT_KEY_NAME: &str = "local.sealtrail/receipts";
+
+/// Makes the key that signs receipts, once.
+pub async fn make_receipt_key(layout: &Layout) -> anyhow::Result<()> {
+    let file = layout.secret_file(RECEIPT_KEY).display().to_string();
+    sealtrail(&["receipt-keys", "create", "--name", RECEIPT_KEY_NAME, "--file", &file], &[]).await?;
+    Ok(())
+}
+
 pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name(name);
     if !path.is_file() {
@@ -125,6 +136,14 @@ pub fn gateway(engines: &Engines, layout: &Layout, ports: &Ports) -> anyhow::Res
     set(&mut command, "GATEWAY", "HTTP__LISTEN", &ports.gateway.to_string());
     set(&mut command, "GATEWAY", "ADMIN__LISTEN", &ports.gateway_admin.to_string());
     set(&mut command, "GATEWAY", "PEPPER_FILE", &layout.secret_file("pepper").display().to_string());
+    set_path(&mut command, "GATEWAY", "RECEIPTS__KEY_FILE", &layout.secret_file(RECEIPT_KEY));
+    set_path(
+        &mut command,
+        "GATEWAY",
+        "RECEIPTS__LISTED_KEYS_FILE",
+        &layout.secret_file("receipt-keys.listed"),
+    );
+    set_path(&mut command, "GATEWAY", "DELIVERY__BOOK_FILE", &layout.data("gateway-buffered"));
     Ok(Service::new("gateway", command))
 }
 

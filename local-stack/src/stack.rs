@@ -130,6 +130,7 @@ async fn start_all(
     ports: &Ports,
 ) -> anyhow::Result<()> {
     layout.secret("pepper")?;
+    services::make_receipt_key(layout).await?;
     let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).no_proxy().build()?;
     let engines = Starter { supervisor, choice: &flags.engines, layout, ports }.start().await?;
     let variables = engines.variables();

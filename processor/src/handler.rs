@@ -76,13 +76,18 @@ async fn prepare(
     let metrics = ProcessorMetrics::new(all_metrics);
     metrics.progress.bounded_by(all_metrics, config.max_in_flight_bytes());
     let engine = ClickHouse::new(&config.clickhouse)?;
-    let Some(trail) = wait_for_trail(config, readiness, shutdown).await? else { return Ok(None) };
+    // followed until the stop: tenants declare event types while we run
+    let control = ControlFollower::start(&config.kafka, CONTROL_TOPIC, shutdown.token())?;
+    let Some(trail) = wait_for_trail(config, control.clone(), readiness, shutdown).await? else {
+        return Ok(None);
+    };
     if !wait_for_tables(&engine, readiness, shutdown).await? {
         return Ok(None);
     }
     let jitter = Arc::new(Jitter::seeded(rand::random()));
     let health = Health::shown_by(readiness);
     let enricher = Enricher::start(&config.enrich, metrics.enrich.clone(), shutdown.token()).await;
+    let enricher = enricher.knowing(Arc::new(move || control.state()));
     Ok(Some(Shared {
         trail,
         engine: Arc::new(engine),
@@ -107,12 +112,10 @@ async fn prepare(
 
 async fn wait_for_trail(
     config: &Config,
+    mut control: ControlFollower,
     readiness: &Readiness,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Option<audit_event::control::TrailRecord>> {
-    let stop = tokio_util::sync::CancellationToken::new();
-    let _followed_until_found = stop.clone().drop_guard();
-    let mut control = ControlFollower::start(&config.kafka, CONTROL_TOPIC, stop)?;
     loop {
         tokio::select! {
             () = shutdown.wait() => return Ok(None),

@@ -114,6 +114,13 @@ pub fn encode(event: &AuditEvent, schema_id: SchemaId) -> Result<Vec<u8>, CodecE
     Ok(value)
 }
 
+/// What a producer signs: the datum without its `signature`, and without the frame before it.
+pub fn unsigned_datum(event: &AuditEvent) -> Vec<u8> {
+    let unsigned = AuditEvent { signature: None, ..event.clone() };
+    // an event that cannot be encoded is refused where it is produced
+    encode(&unsigned, SchemaId(0)).map(|mut value| value.split_off(wire::HEADER_BYTES)).unwrap_or_default()
+}
+
 /// As `encode`, into a buffer that can be used again.
 pub fn encode_into(event: &AuditEvent, schema_id: SchemaId, value: &mut Vec<u8>) -> Result<(), CodecError> {
     wire::write_header(schema_id, value);

@@ -1,11 +1,12 @@
 //! The control plane: the values of the compacted topic `audit.control.v1` and the state that they add up to.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::event::{Operation, Severity};
 use crate::ids::{Offset, PartitionId, TenantId, TrailId};
 use crate::policy::{Policy, PolicyError};
 use crate::timestamp::Timestamp;
@@ -122,6 +123,25 @@ impl ApiKeyRecord {
     }
 }
 
+/// When a key was used, to about a minute. A record of its own, so that it never contends with a change of the key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKeyUseRecord {
+    pub v: u8,
+    pub key_id: String,
+    pub last_used_at: Timestamp,
+}
+
+/// An event type that a tenant has declared for itself, beside the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventTypeRecord {
+    pub v: u8,
+    pub tenant_id: TenantId,
+    pub name: String,
+    pub operation: Operation,
+    pub severity: Severity,
+    pub description: String,
+}
+
 #[derive(Debug, Error)]
 pub enum ControlError {
     #[error("the control record cannot be read; the last good one stays: {0}")]
@@ -139,6 +159,9 @@ pub struct ControlState {
     pub tenants: HashMap<TenantId, TenantRecord>,
     pub policies: HashMap<TenantId, Policy>,
     pub api_keys: HashMap<String, ApiKeyRecord>,
+    pub api_key_uses: HashMap<String, ApiKeyUseRecord>,
+    /// By tenant and name.
+    pub event_types: HashMap<TenantId, BTreeMap<String, EventTypeRecord>>,
 }
 
 impl ControlState {
@@ -154,9 +177,29 @@ impl ControlState {
                 put(&mut self.policies, id.parse().ok(), policy);
             }
             Some(("api-key", id)) => put(&mut self.api_keys, Some(id.to_owned()), read(value)?),
+            Some(("api-key-use", id)) => put(&mut self.api_key_uses, Some(id.to_owned()), read(value)?),
+            Some(("event-type", id)) => self.put_event_type(id, read(value)?),
             _ => {}
         }
         Ok(())
+    }
+
+    fn put_event_type(&mut self, id: &str, record: Option<EventTypeRecord>) {
+        let Some((tenant, name)) = id.split_once('/') else { return };
+        let Ok(tenant) = tenant.parse::<TenantId>() else { return };
+        match record {
+            Some(record) => {
+                self.event_types.entry(tenant).or_default().insert(name.to_owned(), record);
+            }
+            None => {
+                self.event_types.get_mut(&tenant).map(|types| types.remove(name));
+            }
+        }
+    }
+
+    /// A type that the tenant has declared for itself.
+    pub fn own_event_type(&self, tenant: &TenantId, name: &str) -> Option<&EventTypeRecord> {
+        self.event_types.get(tenant)?.get(name)
     }
 
     pub fn policy_of(&self, tenant: &TenantId) -> &Policy {
@@ -217,6 +260,11 @@ mod tests {
         assert_eq!(state.policy_of(&tenant).level, AuditLevel::All);
         state.apply("policy/demo", None).expect("a tombstone applies");
         assert_eq!(state.policy_of(&tenant), &Policy::default());
+        let declared = br#"{"v":1,"tenant_id":"demo","name":"pay.run","operation":"execute","severity":"info","description":"A run."}"#;
+        state.apply("event-type/demo/pay.run", Some(declared)).expect("applies");
+        assert!(state.own_event_type(&tenant, "pay.run").is_some());
+        state.apply("event-type/demo/pay.run", None).expect("a tombstone applies");
+        assert!(state.own_event_type(&tenant, "pay.run").is_none());
         state.apply("hold/demo/1", Some(b"whatever")).expect("others' keys are let be");
     }
 }

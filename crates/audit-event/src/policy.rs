@@ -3,6 +3,7 @@
 
 mod level;
 mod pattern;
+mod signatures;
 
 use std::collections::BTreeSet;
 
@@ -13,6 +14,7 @@ use crate::event::{AuditEvent, Outcome};
 
 pub use level::AuditLevel;
 pub use pattern::{Sample, SampleRate, TypePattern};
+pub use signatures::{SignatureAlgorithm, SignatureFault, SignatureKey, Signatures, Signer, signing_secret};
 
 /// The most entries of one list of a policy.
 pub const MAX_ENTRIES: usize = 1_000;
@@ -34,6 +36,9 @@ pub struct Policy {
     /// The first that matches an event's type counts. Failures and denials are always taken.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<Sample>,
+    /// How producers sign.
+    #[serde(default, skip_serializing_if = "Signatures::is_default")]
+    pub signatures: Signatures,
 }
 
 impl Policy {
@@ -44,6 +49,7 @@ impl Policy {
             excluded_actor_ids: BTreeSet::new(),
             excluded_target_types: BTreeSet::new(),
             samples: Vec::new(),
+            signatures: Signatures::default(),
         }
     }
 
@@ -77,13 +83,18 @@ impl Policy {
             ("excluded_actor_ids", self.excluded_actor_ids.len()),
             ("excluded_target_types", self.excluded_target_types.len()),
             ("samples", self.samples.len()),
+            ("signatures", self.signatures.keys.len()),
         ];
         if let Some((list, entries)) = lists.into_iter().find(|(_, entries)| *entries > MAX_ENTRIES) {
             return Err(PolicyError::TooMany { list, entries });
         }
         let texts = self.excluded_actor_ids.iter().chain(&self.excluded_target_types);
-        match texts.into_iter().find(|text| text.is_empty() || text.len() > MAX_ENTRY_BYTES) {
-            Some(text) => Err(PolicyError::Entry(text.clone())),
+        let mut texts = texts.chain(self.signatures.keys.keys());
+        if let Some(text) = texts.find(|text| text.is_empty() || text.len() > MAX_ENTRY_BYTES) {
+            return Err(PolicyError::Entry(text.clone()));
+        }
+        match self.signatures.keys.iter().find(|(_, key)| !key.is_sound()) {
+            Some((key_id, _)) => Err(PolicyError::SignatureKey(key_id.clone())),
             None => Ok(()),
         }
     }
@@ -135,6 +146,8 @@ pub enum PolicyError {
     TooMany { list: &'static str, entries: usize },
     #[error("{0:?} must have 1 to {MAX_ENTRY_BYTES} bytes")]
     Entry(String),
+    #[error("signature key {0:?} has no public key that can verify anything")]
+    SignatureKey(String),
 }
 
 #[cfg(test)]

@@ -178,7 +178,18 @@ impl ControlWriter {
     pub async fn put(&self, key: &str, value: &impl Serialize) -> Result<(), KafkaError> {
         let action = || format!("write {key} to {}", self.topic);
         let value = serde_json::to_vec(value).map_err(|e| KafkaError::new(action(), e))?;
-        let record = FutureRecord::to(self.topic).key(key).payload(&value);
+        self.write(key, Some(&value)).await
+    }
+
+    /// Writes a tombstone.
+    pub async fn remove(&self, key: &str) -> Result<(), KafkaError> {
+        self.write(key, None).await
+    }
+
+    async fn write(&self, key: &str, value: Option<&[u8]>) -> Result<(), KafkaError> {
+        let action = || format!("write {key} to {}", self.topic);
+        let mut record: FutureRecord<'_, str, [u8]> = FutureRecord::to(self.topic).key(key);
+        record.payload = value;
         let wait = Duration::from_millis(KafkaConfig::REQUEST_TIMEOUT_MS);
         self.producer.send(record, wait).await.map_err(|(e, _)| KafkaError::new(action(), e))?;
         Ok(())

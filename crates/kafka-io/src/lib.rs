@@ -5,6 +5,7 @@ pub mod config;
 pub mod control;
 pub mod errors;
 pub mod group;
+pub mod last_use;
 pub mod producer;
 mod reach;
 pub mod registry;

@@ -1,1 +1,8 @@
-//! The sealed log: pure code that neither waits nor reads a file, so that a verifier can run it anywhere.
+//! The sealed log and what is signed about it. Pure: it neither waits, reads a file, nor draws a number, so that a
+//! verifier can run it anywhere.
+
+mod key;
+mod receipt;
+
+pub use key::{KeyError, SigningKey, VerifierKeys};
+pub use receipt::{MAX_RECORDS_OF_A_RECEIPT, Receipt, ReceiptError, ReceiptRecord, hex_of};

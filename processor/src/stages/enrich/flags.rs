@@ -1,6 +1,7 @@
 //! Flags: what is odd about an event, though nothing is wrong with its record.
 
 use ::schemas::catalogue;
+use audit_event::control::ControlState;
 use audit_event::{AuditEvent, RecordTime};
 
 /// A producer's clock may be this far ahead of the broker's before it is flagged.
@@ -14,9 +15,10 @@ pub const LATE_ARRIVAL: &str = "late_arrival";
 /// Columns beside the sealed ones may be empty though something could have been found out.
 pub const ENRICHMENT_INCOMPLETE: &str = "enrichment_incomplete";
 
-pub fn flags(event: &AuditEvent, received_at: RecordTime) -> Vec<&'static str> {
+pub fn flags(event: &AuditEvent, received_at: RecordTime, control: &ControlState) -> Vec<&'static str> {
     let mut flags = Vec::new();
-    if catalogue::find(&event.event_type).is_none() {
+    let is_own = || control.own_event_type(&event.tenant_id, &event.event_type).is_some();
+    if catalogue::find(&event.event_type).is_none() && !is_own() {
         flags.push(UNKNOWN_EVENT_TYPE);
     }
     let age_ms = received_at.0.saturating_sub(event.occurred_at.micros() / 1000);
@@ -39,7 +41,7 @@ mod tests {
         let mut event = event();
         event.event_type = event_type.to_owned();
         event.occurred_at = audit_event::Timestamp::from_micros(OCCURRED_MS * 1000);
-        flags(&event, RecordTime(received_ms))
+        flags(&event, RecordTime(received_ms), &ControlState::default())
     }
 
     #[test]
@@ -57,5 +59,23 @@ mod tests {
     #[test]
     fn a_type_that_the_catalogue_lacks_is_flagged() {
         assert_eq!(flagged("payroll.run", OCCURRED_MS), [UNKNOWN_EVENT_TYPE]);
+    }
+
+    #[test]
+    fn a_type_that_the_tenant_has_declared_is_known_for_that_tenant() {
+        let mut event = event();
+        event.event_type = "payroll.run".to_owned();
+        let declared = |tenant: &str| {
+            let mut control = ControlState::default();
+            let record = format!(
+                r#"{{"v":1,"tenant_id":"{tenant}","name":"payroll.run","operation":"execute","severity":"info","description":"A run."}}"#
+            );
+            let key = format!("event-type/{tenant}/payroll.run");
+            control.apply(&key, Some(record.as_bytes())).expect("applies");
+            control
+        };
+        let received = RecordTime(event.occurred_at.micros() / 1000);
+        assert!(flags(&event, received, &declared(event.tenant_id.as_str())).is_empty());
+        assert_eq!(flags(&event, received, &declared("another")), [UNKNOWN_EVENT_TYPE]);
     }
 }

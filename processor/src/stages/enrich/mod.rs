@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::schemas::columns::{GeoColumns, UserAgentColumns};
+use audit_event::control::ControlState;
 use audit_event::{AuditEvent, RecordTime};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -60,8 +61,12 @@ impl<T> From<Option<T>> for Looked<T> {
     }
 }
 
+/// The control plane as it is now: which event types a tenant has declared.
+pub type Control = Arc<dyn Fn() -> Arc<ControlState> + Send + Sync>;
+
 /// All look-ups, for all partitions.
 pub struct Enricher {
+    control: Control,
     user_agents: Option<Arc<dyn Lookup<UserAgent>>>,
     geo: Option<Arc<dyn Lookup<Geo>>>,
     budget: Duration,
@@ -83,12 +88,18 @@ impl Enricher {
         budget: Duration,
         metrics: EnrichMetrics,
     ) -> Self {
-        Self { user_agents, geo, budget, metrics }
+        Self { control: Arc::new(Arc::default), user_agents, geo, budget, metrics }
+    }
+
+    /// With the tenants' own event types beside the catalogue's.
+    pub fn knowing(self, control: Control) -> Self {
+        Self { control, ..self }
     }
 
     /// Begins a batch: its budget of time, and its memory of texts, which ends with it.
     pub fn batch(&self) -> BatchEnricher<'_> {
         BatchEnricher {
+            control: (self.control)(),
             user_agents: Memo::new(self.user_agents.as_deref()),
             geo: Memo::new(self.geo.as_deref()),
             budget: Budget::new(self.budget),
@@ -107,6 +118,7 @@ pub struct Enrichment {
 
 /// The records of one batch. It belongs to one thread and shares nothing that changes.
 pub struct BatchEnricher<'b> {
+    control: Arc<ControlState>,
     user_agents: Memo<'b, UserAgent>,
     geo: Memo<'b, Geo>,
     budget: Budget,
@@ -118,7 +130,7 @@ impl<'b> BatchEnricher<'b> {
         let source = &event.source;
         let geo = self.geo.get(source.ip.as_deref(), &mut self.budget);
         let user_agent = self.user_agents.get(source.user_agent.as_deref(), &mut self.budget);
-        let flags = catch_unwind(AssertUnwindSafe(|| flags::flags(event, received_at)));
+        let flags = catch_unwind(AssertUnwindSafe(|| flags::flags(event, received_at, &self.control)));
         let is_incomplete = geo.is_incomplete() || user_agent.is_incomplete() || flags.is_err();
         let mut flags = flags.unwrap_or_default();
         if is_incomplete {
