@@ -18,7 +18,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="Sealtrail" \
     org.opencontainers.image.licenses="Apache-2.0"
-RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin sealtrail
+RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin sealtrail \
+    && install -d -o 10001 -g 10001 /var/lib/sealtrail
 # the certificate authorities that clients trust where no ca_file is set; the slim image has none
 COPY --from=builder /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=builder \

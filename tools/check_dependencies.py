@@ -34,7 +34,9 @@ ALLOWED = {
     },
     "local-stack": {"audit-event", "client-security", "schemas"},
     "load-tests": {"client-security"},
-    "integration-tests": {"audit-event", "client-security", "pipeline-core", "schemas", "clickhouse-io"},
+    "integration-tests": {
+        "audit-event", "client-security", "pipeline-core", "schemas", "clickhouse-io", "transparency-log",
+    },
     "chaos": {"audit-event", "client-security", "schemas", "load-tests"},
 }
 

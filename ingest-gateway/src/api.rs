@@ -22,6 +22,7 @@ use crate::admit::Admission;
 use crate::answer::{BatchResult, ItemResult, Status};
 use crate::body::{self, Coding, Pieces};
 use crate::config::Limits;
+use crate::event_schema::{CloudEventBody, NewEvent};
 use crate::event_types;
 use crate::form::Form;
 use crate::intake::{self, Reader};
@@ -112,7 +113,7 @@ async fn verifier_keys(State(gateway): State<Arc<Gateway>>) -> String {
     path = "/v1/events",
     request_body(
         description = "An event: required are event_type, occurred_at and actor.id. Or a CloudEvent whose data is the event, in structured or binary mode.",
-        content((Value = "application/json"), (Value = "application/cloudevents+json"))
+        content((NewEvent = "application/json"), (CloudEventBody = "application/cloudevents+json"))
     ),
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "Events without an event_id get the same one again under the same key"),
@@ -122,7 +123,7 @@ async fn verifier_keys(State(gateway): State<Arc<Gateway>>) -> String {
         (status = 202, description = "Accepted, or dropped by the tenant's policy", body = ItemResult),
         (status = 400, description = "Not an event", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "No valid API key", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The key may not write, or the event names another tenant", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The key may not write, the event names another tenant, or it is not signed as the tenant's policy asks", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Not JSON by its Content-Type, or packed otherwise than by gzip or zstd", body = Problem, content_type = "application/problem+json"),
@@ -171,7 +172,7 @@ async fn post_event(
     path = "/v1/events/batch",
     request_body(
         description = "Events as a JSON array, one a line, or as a JSON array of CloudEvents",
-        content((Vec<Value> = "application/json"), (String = "application/x-ndjson"), (Vec<Value> = "application/cloudevents-batch+json"))
+        content((Vec<NewEvent> = "application/json"), (String = "application/x-ndjson"), (Vec<CloudEventBody> = "application/cloudevents-batch+json"))
     ),
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "Events without an event_id get the same one again under the same key and place"),

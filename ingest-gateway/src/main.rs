@@ -8,6 +8,7 @@ mod book;
 mod buffered;
 mod cloudevents;
 mod config;
+mod event_schema;
 mod event_types;
 mod form;
 mod intake;

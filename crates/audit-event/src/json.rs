@@ -251,9 +251,12 @@ impl<'a> Object<'a> {
     fn integer(&self, field: &str) -> Result<Option<i64>, Problem> {
         match self.get(field) {
             None => Ok(None),
-            Some(value) => {
-                value.as_i64().map(Some).ok_or_else(|| self.fault(field, "must be a whole number"))
-            }
+            Some(value) => whole_number(value).map(Some).ok_or_else(|| {
+                self.fault(
+                    field,
+                    format_args!("must be a whole number, from -{MAX_INTEGER} to {MAX_INTEGER}"),
+                )
+            }),
         }
     }
 
@@ -292,6 +295,17 @@ impl<'a> Object<'a> {
             Some(_) => Err(self.fault(field, "must be an array")),
         }
     }
+}
+
+/// The largest integer that every reader of JSON takes exactly (RFC 7493, section 2.2).
+const MAX_INTEGER: i64 = (1 << 53) - 1;
+
+/// JSON knows one kind of number: 1.0 is a whole one.
+fn whole_number(value: &Value) -> Option<i64> {
+    let of_float =
+        |number: f64| (number.fract() == 0.0 && number.abs() <= MAX_INTEGER as f64).then_some(number as i64);
+    let number = value.as_i64().or_else(|| of_float(value.as_f64()?))?;
+    (-MAX_INTEGER..=MAX_INTEGER).contains(&number).then_some(number)
 }
 
 fn invalid(pointer: String, detail: String) -> Problem {

@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// One crash at a time: the stack is shared by the tests of this file, and its processes are not.
-async fn stack() -> (&'static Stack, MutexGuard<'static, ()>) {
+pub async fn stack() -> (&'static Stack, MutexGuard<'static, ()>) {
     static STACK: OnceLock<Stack> = OnceLock::new();
     static TURN: Mutex<()> = Mutex::const_new(());
     let turn = TURN.lock().await;

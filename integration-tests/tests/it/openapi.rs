@@ -1,0 +1,36 @@
+//! A tester that we did not write generates requests from the OpenAPI text, good and bad ones, and finds nothing.
+
+use std::process::Command;
+
+use integration_tests::stack::shared;
+use integration_tests::tenant::Tenant;
+use integration_tests::workspace;
+
+/// In CI; `make api-testers` runs ten minutes.
+const DEFAULT_SECONDS: &str = "60";
+
+async fn explore(tenant_id: &str, base: &str) {
+    let stack = shared();
+    let tenant = Tenant::create(stack, tenant_id, "admin").await;
+    let seconds =
+        std::env::var("SEALTRAIL_API_TESTER_SECONDS").unwrap_or_else(|_| DEFAULT_SECONDS.to_owned());
+    let output = Command::new(workspace().join("target/venv/bin/schemathesis"))
+        .args(["run", &format!("{}/openapi.json", stack.var(base)), "--max-time", &seconds])
+        .args(["--header", &format!("Authorization: Bearer {}", tenant.key), "--no-color"])
+        .current_dir(workspace().join("integration-tests/python/schemathesis"))
+        .output()
+        .expect("schemathesis starts; run the tests by `make test`");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("generated"), "nothing was tried: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_found_at_the_gateway() {
+    explore("tester-gateway", "SEALTRAIL_GATEWAY_URL").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_found_at_the_query_api() {
+    explore("tester-query", "SEALTRAIL_QUERY_URL").await;
+}
