@@ -85,6 +85,8 @@ enum KeyRole {
     Auditor,
     /// all of these for one tenant
     Admin,
+    /// all of these for every tenant, which the header Sealtrail-Tenant names
+    Operator,
 }
 
 impl From<KeyRole> for Role {
@@ -94,6 +96,7 @@ impl From<KeyRole> for Role {
             KeyRole::Reader => Self::Reader,
             KeyRole::Auditor => Self::Auditor,
             KeyRole::Admin => Self::Admin,
+            KeyRole::Operator => Self::Operator,
         }
     }
 }

@@ -73,6 +73,8 @@ pub enum Role {
     Auditor,
     /// all of these for one tenant
     Admin,
+    /// all of these for every tenant
+    Operator,
 }
 
 impl Role {
@@ -81,7 +83,7 @@ impl Role {
             Self::Producer => &[Scope::Write],
             Self::Reader => &[Scope::Read],
             Self::Auditor => &[Scope::Read, Scope::Export, Scope::Verify],
-            Self::Admin => &[Scope::Write, Scope::Read, Scope::Export, Scope::Verify],
+            Self::Admin | Self::Operator => &[Scope::Write, Scope::Read, Scope::Export, Scope::Verify],
         }
     }
 }
