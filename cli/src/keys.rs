@@ -281,6 +281,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_role_of_a_key_has_the_name_that_the_control_topic_has() {
+        for role in KeyRole::value_variants() {
+            let name = role.to_possible_value().expect("none is hidden");
+            assert_eq!(name.get_name(), name_of(Role::from(*role)));
+        }
+        assert!(matches!(KeyRole::from_str("operator", false), Ok(KeyRole::Operator)));
+    }
+
+    #[test]
     fn a_listed_key_shows_neither_secret_nor_hash() {
         let keys = Keys {
             keys: vec![KeyView {

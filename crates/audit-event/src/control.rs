@@ -198,6 +198,13 @@ mod tests {
     use crate::policy::AuditLevel;
 
     #[test]
+    fn an_operator_may_do_what_an_admin_may() {
+        assert_eq!(serde_json::from_str::<Role>("\"operator\"").ok(), Some(Role::Operator));
+        assert_eq!(Role::Operator.scopes(), Role::Admin.scopes());
+        assert_eq!(Role::Operator.scopes().len(), 4);
+    }
+
+    #[test]
     fn a_bad_value_leaves_the_last_good_one() {
         let mut state = ControlState::default();
         let tenant: TenantId = "demo".parse().expect("a tenant");
