@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use audit_event::control::{ControlState, Scope};
-use audit_event::credential::{Caller, Pepper, authenticate};
+use audit_event::credential::Caller;
 use axum::http::{HeaderMap, header};
+use identity::{Answer, Identity, IdentityError};
 use kafka_io::control::ControlFollower;
 use service_kit::{Problem, RequestContext, clock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,7 +19,7 @@ const MIB: usize = 1024 * 1024;
 /// The gate before a request's body is read.
 pub struct Admission {
     control: ControlFollower,
-    pepper: Pepper,
+    identity: Identity,
     bodies: Arc<Semaphore>,
     limits: Limits,
 }
@@ -29,10 +30,10 @@ pub struct BodyRoom {
 }
 
 impl Admission {
-    pub fn new(control: ControlFollower, pepper: Pepper, limits: &Limits) -> Self {
+    pub fn new(control: ControlFollower, identity: Identity, limits: &Limits) -> Self {
         Self {
             control,
-            pepper,
+            identity,
             bodies: Arc::new(Semaphore::new(limits.max_bodies_mib)),
             limits: limits.clone(),
         }
@@ -53,15 +54,13 @@ impl Admission {
             // a 401 now would tell a good caller to give up
             return Err(Problem::unavailable("the gateway is starting; see /readyz"));
         }
-        let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let caller = authenticate(&self.control.state(), &self.pepper, authorization, clock::now())
-            .map_err(|error| Problem::unauthorized(error.to_string()))?;
+        let caller = self.identity.caller(headers, &self.control.state(), clock::now()).map_err(refused)?;
         RequestContext::log_tenant(&caller.tenant_id);
         if caller.may(Scope::Write) {
             Ok(caller)
         } else {
             Err(Problem::forbidden(
-                "the api key may not write; use one with the role producer or admin, and the scope write",
+                "the caller may not write; use a key or token with the role producer, admin or operator, and the scope write",
             ))
         }
     }
@@ -87,5 +86,17 @@ impl Admission {
         permit
             .map(|permit| BodyRoom { _permit: permit })
             .map_err(|_| Problem::unavailable("too many bodies are being read; send again later"))
+    }
+}
+
+fn refused(error: IdentityError) -> Problem {
+    let detail = error.to_string();
+    match error.answer() {
+        Answer::Unauthorized { retry_after_s: None } => Problem::unauthorized(detail),
+        Answer::Unauthorized { retry_after_s: Some(wait_s) } => {
+            Problem::unauthorized(detail).retry_after_s(wait_s)
+        }
+        Answer::Forbidden => Problem::forbidden(detail),
+        Answer::Unavailable => Problem::unavailable(detail),
     }
 }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use audit_event::credential::Pepper;
+use identity::Identity;
 use kafka_io::control::ControlFollower;
 use kafka_io::producer::RecordProducer;
 use schemas::CONTROL_TOPIC;
@@ -48,10 +49,11 @@ async fn serve(config: config::Config, started: Started) -> anyhow::Result<()> {
     let pepper = Pepper::new(pepper.expose()).context("pepper")?;
     let listener = http::bind(config.http.listen).await?;
     let control = ControlFollower::start(&config.kafka, CONTROL_TOPIC, shutdown.token())?;
+    let identity = Identity::start(pepper, &config.tokens, shutdown.token())?;
     let producer = Arc::new(RecordProducer::new(&config.kafka, &config.producer)?);
     let prepared = prepare::spawn(&config, control.clone(), readiness.clone(), &shutdown)?;
     tracing::info!(http = %config.http.listen, admin = %config.admin.listen, kafka = config.kafka.brokers, "gateway started");
-    let admission = admit::Admission::new(control, pepper, &config.limits);
+    let admission = admit::Admission::new(control, identity, &config.limits);
     metrics::watch_queue(&metrics, &producer, config.producer.max_queued_records);
     metrics::watch_bodies(&metrics, &admission);
     let gateway = api::Gateway {
