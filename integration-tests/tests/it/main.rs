@@ -31,3 +31,4 @@ mod query_api;
 mod reference;
 mod registries;
 mod secured;
+mod tokens;
