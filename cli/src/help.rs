@@ -143,6 +143,7 @@ Examples:
   sealtrail keys create --tenant payroll --role producer
   sealtrail keys create --tenant payroll --role admin --file payroll.key
   sealtrail keys create --tenant payroll --role auditor --scopes read,export --expires-in 90d
+  sealtrail keys create --tenant operations --role operator --expires-in 30d --file operator.key
 
 JSON: {\"key_id\", \"tenant_id\", \"role\", \"api_key\", \"file\"}; api_key is null where a file has it, key_id where the
 file's key was good";

@@ -85,6 +85,8 @@ enum KeyRole {
     Auditor,
     /// all of these for one tenant
     Admin,
+    /// all of these for every tenant, which the header Sealtrail-Tenant names
+    Operator,
 }
 
 impl From<KeyRole> for Role {
@@ -94,6 +96,7 @@ impl From<KeyRole> for Role {
             KeyRole::Reader => Self::Reader,
             KeyRole::Auditor => Self::Auditor,
             KeyRole::Admin => Self::Admin,
+            KeyRole::Operator => Self::Operator,
         }
     }
 }
@@ -288,6 +291,15 @@ fn is_good_key(file: &Path, state: &ControlState, pepper: &Pepper, flags: &KeyFl
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_role_of_a_key_has_the_name_that_the_control_topic_has() {
+        for role in KeyRole::value_variants() {
+            let name = role.to_possible_value().expect("none is hidden");
+            assert_eq!(name.get_name(), name_of(Role::from(*role)));
+        }
+        assert!(matches!(KeyRole::from_str("operator", false), Ok(KeyRole::Operator)));
+    }
 
     #[test]
     fn a_listed_key_shows_neither_secret_nor_hash() {

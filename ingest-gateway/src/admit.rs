@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use audit_event::control::{ControlState, Scope};
-use audit_event::credential::{Caller, Pepper, authenticate};
+use audit_event::credential::{Caller, Pepper};
 use axum::http::{HeaderMap, header};
+use identity::{Answer, Identity, IdentityError};
 use kafka_io::control::ControlFollower;
 use kafka_io::last_use::LastUse;
 use service_kit::{Problem, RequestContext, clock};
@@ -21,6 +22,7 @@ pub struct Admission {
     control: ControlFollower,
     pepper: Pepper,
     last_use: LastUse,
+    identity: Identity,
     bodies: Arc<Semaphore>,
     limits: Limits,
 }
@@ -31,11 +33,18 @@ pub struct BodyRoom {
 }
 
 impl Admission {
-    pub fn new(control: ControlFollower, pepper: Pepper, last_use: LastUse, limits: &Limits) -> Self {
+    pub fn new(
+        control: ControlFollower,
+        identity: Identity,
+        pepper: Pepper,
+        last_use: LastUse,
+        limits: &Limits,
+    ) -> Self {
         Self {
             control,
             pepper,
             last_use,
+            identity,
             bodies: Arc::new(Semaphore::new(limits.max_bodies_mib)),
             limits: limits.clone(),
         }
@@ -62,7 +71,7 @@ impl Admission {
             Ok(caller)
         } else {
             Err(Problem::forbidden(
-                "the credential may not write; use one with the role producer or admin, and the scope write",
+                "the caller may not write; use a key or token with the role producer, admin or operator, and the scope write",
             ))
         }
     }
@@ -73,12 +82,12 @@ impl Admission {
             // a 401 now would tell a good caller to give up
             return Err(Problem::unavailable("the gateway is starting; see /readyz"));
         }
-        let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let now = clock::now();
-        let caller = authenticate(&self.control.state(), &self.pepper, authorization, now)
-            .map_err(|error| Problem::unauthorized(error.to_string()))?;
+        let (state, now) = (self.control.state(), clock::now());
+        let caller = self.identity.caller(headers, &state, now).map_err(refused)?;
         RequestContext::log_tenant(&caller.tenant_id);
-        self.last_use.saw(&caller.key_id, now);
+        if state.api_keys.contains_key(&caller.key_id) {
+            self.last_use.saw(&caller.key_id, now);
+        }
         Ok(caller)
     }
 
@@ -103,5 +112,17 @@ impl Admission {
         permit
             .map(|permit| BodyRoom { _permit: permit })
             .map_err(|_| Problem::unavailable("too many bodies are being read; send again later"))
+    }
+}
+
+fn refused(error: IdentityError) -> Problem {
+    let detail = error.to_string();
+    match error.answer() {
+        Answer::Unauthorized { retry_after_s: None } => Problem::unauthorized(detail),
+        Answer::Unauthorized { retry_after_s: Some(wait_s) } => {
+            Problem::unauthorized(detail).retry_after_s(wait_s)
+        }
+        Answer::Forbidden => Problem::forbidden(detail),
+        Answer::Unavailable => Problem::unavailable(detail),
     }
 }

@@ -52,8 +52,10 @@ struct ApiKey;
 
 impl Modify for ApiKey {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let scheme =
-            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("stk_<key_id>_<secret>").build();
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("stk_<key_id>_<secret>, or a JWT of the configured issuer")
+            .build();
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("api_key", SecurityScheme::Http(scheme));
     }
@@ -122,8 +124,8 @@ async fn verifier_keys(State(gateway): State<Arc<Gateway>>) -> String {
     responses(
         (status = 202, description = "Accepted, or dropped by the tenant's policy", body = ItemResult),
         (status = 400, description = "Not an event", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The key may not write, the event names another tenant, or it is not signed as the tenant's policy asks", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No valid API key or token", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The caller may not write or not for this tenant, the event names another tenant, or it is not signed as the tenant's policy asks", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Not JSON by its Content-Type, or packed otherwise than by gzip or zstd", body = Problem, content_type = "application/problem+json"),
@@ -181,7 +183,7 @@ async fn post_event(
     responses(
         (status = 202, description = "A result for each event", body = BatchResult),
         (status = 400, description = "Not a batch", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No valid API key", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No valid API key or token", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The key may not write", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too large, or too many events; with results for what was taken before, of NDJSON", body = Problem, content_type = "application/problem+json"),

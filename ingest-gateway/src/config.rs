@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use identity::TokenConfig;
 use kafka_io::KafkaConfig;
 use kafka_io::producer::ProducerConfig;
 use kafka_io::registry::RegistryConfig;
@@ -40,6 +41,8 @@ pub struct Config {
     pub pepper: Option<Secret>,
     /// The file that holds the pepper.
     pub pepper_file: Option<PathBuf>,
+    /// Tokens (JWT) of an identity provider, taken beside API keys.
+    pub tokens: TokenConfig,
 }
 
 impl Default for Config {
@@ -56,6 +59,7 @@ impl Default for Config {
             limits: Limits::default(),
             pepper: None,
             pepper_file: None,
+            tokens: TokenConfig::default(),
         }
     }
 }

@@ -186,10 +186,10 @@ async fn write(
 }
 
 fn require_admin(role: Role) -> Result<(), Problem> {
-    if role == Role::Admin {
+    if matches!(role, Role::Admin | Role::Operator) {
         Ok(())
     } else {
-        Err(Problem::forbidden("only the role admin may change a tenant's event types"))
+        Err(Problem::forbidden("only the roles admin and operator may change a tenant's event types"))
     }
 }
 

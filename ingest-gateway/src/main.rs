@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use audit_event::credential::Pepper;
+use identity::Identity;
 use kafka_io::control::{ControlFollower, ControlWriter};
 use kafka_io::last_use::LastUse;
 use kafka_io::producer::RecordProducer;
@@ -59,12 +60,13 @@ async fn serve(config: config::Config, started: Started) -> anyhow::Result<()> {
     let control = ControlFollower::start(&config.kafka, CONTROL_TOPIC, shutdown.token())?;
     let last_use = LastUse::start(&config.kafka, CONTROL_TOPIC, shutdown.token())?;
     let control_writer = ControlWriter::new(&config.kafka, CONTROL_TOPIC)?;
+    let identity = Identity::start(pepper.clone(), &config.tokens, shutdown.token())?;
     let producer = Arc::new(RecordProducer::new(&config.kafka, &config.producer)?);
     let buffer = buffered::Buffer::open(&config.delivery, producer.clone())?;
     let prepared = prepare::spawn(&config, control.clone(), readiness.clone(), &shutdown)?;
     receipts.follow(&shutdown);
     tracing::info!(http = %config.http.listen, admin = %config.admin.listen, kafka = config.kafka.brokers, "gateway started");
-    let admission = admit::Admission::new(control, pepper, last_use, &config.limits);
+    let admission = admit::Admission::new(control, identity, pepper, last_use, &config.limits);
     metrics::watch_queue(&metrics, &producer, config.producer.max_queued_records);
     metrics::watch_bodies(&metrics, &admission);
     metrics::watch_book(&metrics, buffer.as_ref().map(|buffer| buffer.book()));

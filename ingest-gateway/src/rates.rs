@@ -3,6 +3,7 @@
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use audit_event::TenantId;
@@ -19,6 +20,9 @@ use crate::config::Limits;
 /// Source: draft-ietf-httpapi-ratelimit-headers.
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// After so many requests those that have all of their burst again are forgotten: a token's subject may never come back.
+const REQUESTS_PER_TIDYING: u32 = 65_536;
 
 /// All limits of a gateway.
 pub struct Rates {
@@ -101,6 +105,7 @@ struct Bucket<K: Hash + Eq + Clone> {
     per_s: NonZeroU32,
     burst: NonZeroU32,
     limiter: RateLimiter<K, DefaultKeyedStateStore<K>, DefaultClock, StateInformationMiddleware>,
+    requests: AtomicU32,
 }
 
 impl<K: Hash + Eq + Clone> Bucket<K> {
@@ -108,7 +113,7 @@ impl<K: Hash + Eq + Clone> Bucket<K> {
         let positive = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         let (per_s, burst) = (positive(per_s), positive(burst));
         let limiter = RateLimiter::keyed(Quota::per_second(per_s).allow_burst(burst));
-        Self { name, per_s, burst, limiter: limiter.with_middleware() }
+        Self { name, per_s, burst, limiter: limiter.with_middleware(), requests: AtomicU32::new(1) }
     }
 
     fn policy(&self) -> String {
@@ -122,6 +127,9 @@ impl<K: Hash + Eq + Clone> Bucket<K> {
         let Some(count) = NonZeroU32::new(count) else {
             return Ok(Left { limit: self.name, remaining: self.burst.get(), reset_s: 0 });
         };
+        if self.requests.fetch_add(1, Ordering::Relaxed).is_multiple_of(REQUESTS_PER_TIDYING) {
+            self.limiter.retain_recent();
+        }
         match self.limiter.check_key_n(of, count.min(self.burst)) {
             Ok(Ok(state)) => {
                 let remaining = state.remaining_burst_capacity();
@@ -185,6 +193,15 @@ mod tests {
         let rates = Rates::new(&Limits { all_events_per_s: 10, ..Limits::default() });
         assert!(rates.take(&caller("demo", "k1"), events(10)).is_ok());
         assert!(rates.take(&caller("other", "k2"), events(10)).is_err());
+    }
+
+    #[test]
+    fn callers_that_do_not_come_back_are_forgotten() {
+        let bucket = Bucket::new("keys", 1_000_000_000, 1);
+        for subject in 0..=REQUESTS_PER_TIDYING {
+            bucket.take(&subject, 1).expect("the first of this subject");
+        }
+        assert!(bucket.limiter.len() < 1_000, "{}", bucket.limiter.len());
     }
 
     #[test]

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use audit_event::TenantId;
 use audit_event::control::Scope;
-use audit_event::credential::{Caller, CredentialError, Pepper, authenticate};
+use audit_event::credential::Caller;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use identity::{Answer, Identity, IdentityError};
 use kafka_io::control::ControlFollower;
 use service_kit::{Problem, Readiness, RequestContext, clock};
 use thiserror::Error;
@@ -22,7 +23,7 @@ pub struct Tenant(pub TenantId);
 /// Lets readers in.
 pub struct Gate {
     control: ControlFollower,
-    pepper: Pepper,
+    identity: Identity,
     readiness: Readiness,
 }
 
@@ -31,8 +32,10 @@ pub enum GateFault {
     #[error("the credentials have not been read yet; try again")]
     NotYet,
     #[error(transparent)]
-    Credential(#[from] CredentialError),
-    #[error("the api key's role may not read; use one with the role reader, auditor or admin")]
+    Identity(#[from] IdentityError),
+    #[error(
+        "the caller's role may not read; use a key or token with the role reader, auditor, admin or operator"
+    )]
     Role,
 }
 
@@ -41,15 +44,22 @@ impl From<GateFault> for Problem {
         let detail = fault.to_string();
         match fault {
             GateFault::NotYet => Self::unavailable(detail),
-            GateFault::Credential(_) => Self::unauthorized(detail),
+            GateFault::Identity(error) => match error.answer() {
+                Answer::Unauthorized { retry_after_s: None } => Self::unauthorized(detail),
+                Answer::Unauthorized { retry_after_s: Some(wait_s) } => {
+                    Self::unauthorized(detail).retry_after_s(wait_s)
+                }
+                Answer::Forbidden => Self::forbidden(detail),
+                Answer::Unavailable => Self::unavailable(detail),
+            },
             GateFault::Role => Self::forbidden(detail),
         }
     }
 }
 
 impl Gate {
-    pub fn new(control: ControlFollower, pepper: Pepper, readiness: Readiness) -> Self {
-        Self { control, pepper, readiness }
+    pub fn new(control: ControlFollower, identity: Identity, readiness: Readiness) -> Self {
+        Self { control, identity, readiness }
     }
 
     fn admit(&self, headers: &HeaderMap) -> Result<Tenant, GateFault> {
@@ -57,9 +67,7 @@ impl Gate {
         if !starting::is_ready(&self.readiness, CONTROL) {
             return Err(GateFault::NotYet);
         }
-        let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let caller = authenticate(&self.control.state(), &self.pepper, authorization, clock::now())?;
-        tenant_of_reader(caller)
+        tenant_of_reader(self.identity.caller(headers, &self.control.state(), clock::now())?)
     }
 }
 
@@ -83,6 +91,8 @@ pub async fn require_reader(State(gate): State<Arc<Gate>>, mut request: Request,
 mod tests {
     use super::*;
     use audit_event::control::Role;
+    use audit_event::credential::CredentialError;
+    use identity::TokenError;
 
     #[test]
     fn only_readers_come_in() {
@@ -90,7 +100,7 @@ mod tests {
             let tenant_id = "demo".parse().expect("a tenant");
             tenant_of_reader(Caller::new(tenant_id, role, "k1".to_owned())).map(|t| t.0.to_string())
         };
-        for role in [Role::Reader, Role::Auditor, Role::Admin] {
+        for role in [Role::Reader, Role::Auditor, Role::Admin, Role::Operator] {
             assert_eq!(with(role), Ok("demo".to_owned()));
         }
         assert_eq!(with(Role::Producer), Err(GateFault::Role));
@@ -100,7 +110,12 @@ mod tests {
     fn faults_have_their_status() {
         let status = |fault: GateFault| Problem::from(fault).status;
         assert_eq!(status(GateFault::NotYet), 503);
-        assert_eq!(status(CredentialError::Missing.into()), 401);
+        assert_eq!(status(IdentityError::from(CredentialError::Missing).into()), 401);
+        assert_eq!(status(IdentityError::NotAnOperator.into()), 403);
+        assert_eq!(status(IdentityError::from(TokenError::NotRead).into()), 503);
+        let of_a_new_key = Problem::from(GateFault::from(IdentityError::from(TokenError::UnknownKey)));
+        assert_eq!(of_a_new_key.status, 401);
+        assert!(of_a_new_key.retry_after_s.is_some(), "it may be good in a moment");
         assert_eq!(status(GateFault::Role), 403);
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clickhouse_io::ClickHouseConfig;
+use identity::TokenConfig;
 use kafka_io::KafkaConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ pub struct Config {
     pub pepper: Option<Secret>,
     /// The file that holds the pepper.
     pub pepper_file: Option<PathBuf>,
+    /// Tokens (JWT) of an identity provider, taken beside API keys.
+    pub tokens: TokenConfig,
     /// ClickHouse refuses an answer that is larger.
     #[schemars(range(min = 1, max = 17_179_869_184_u64))]
     pub max_result_bytes: u64,
@@ -46,6 +49,7 @@ impl Default for Config {
             clickhouse: ClickHouseConfig::default(),
             pepper: None,
             pepper_file: None,
+            tokens: TokenConfig::default(),
             max_result_bytes: 64 * 1024 * 1024,
             max_concurrent_queries: 64,
         }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use audit_event::credential::Pepper;
 use clickhouse_io::ClickHouse;
+use identity::Identity;
 use kafka_io::control::ControlFollower;
 use schemas::CONTROL_TOPIC;
 use service_kit::metrics::Listener;
@@ -49,6 +50,7 @@ async fn serve(config: config::Config, started: Started) -> anyhow::Result<()> {
     let listener = http::bind(config.http.listen).await?;
 
     let control = ControlFollower::start(&config.kafka, CONTROL_TOPIC, shutdown.token())?;
+    let identity = Identity::start(pepper, &config.tokens, shutdown.token())?;
     tokio::spawn(starting::wait_for_control(control.clone(), readiness.clone(), shutdown.clone()));
     tokio::spawn(starting::watch_tables(engine.clone(), readiness.clone(), shutdown.clone()));
 
@@ -58,7 +60,7 @@ async fn serve(config: config::Config, started: Started) -> anyhow::Result<()> {
     let counted = metrics.listener(Listener::Http);
     let router = api::router(
         api::Api {
-            gate: Arc::new(auth::Gate::new(control, pepper, readiness.clone())),
+            gate: Arc::new(auth::Gate::new(control, identity, readiness.clone())),
             store: Arc::new(store),
         },
         query_metrics,

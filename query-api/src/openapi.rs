@@ -33,7 +33,7 @@ impl Modify for BearerScheme {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("An API key (`stk_…`) with the role reader, auditor or admin."));
+            .description(Some("An API key (`stk_…`), or a token (JWT) of the configured issuer, with the role reader, auditor, admin or operator."));
         openapi
             .components
             .get_or_insert_default()
@@ -87,8 +87,8 @@ impl IntoResponses for Problems {
     fn responses() -> std::collections::BTreeMap<String, RefOr<Response>> {
         let problems = [
             ("400", "The request cannot be understood; `detail` names what is wrong."),
-            ("401", "The API key is missing or not known."),
-            ("403", "The API key's role may not read."),
+            ("401", "The API key or token is missing or not good."),
+            ("403", "The caller's role may not read, or not for this tenant."),
             ("500", "The service has a fault."),
             ("503", "Not possible just now; try again after `Retry-After`."),
         ];

@@ -74,6 +74,8 @@ pub enum Role {
     Auditor,
     /// all of these for one tenant
     Admin,
+    /// all of these for every tenant
+    Operator,
 }
 
 impl Role {
@@ -82,7 +84,7 @@ impl Role {
             Self::Producer => &[Scope::Write],
             Self::Reader => &[Scope::Read],
             Self::Auditor => &[Scope::Read, Scope::Export, Scope::Verify],
-            Self::Admin => &[Scope::Write, Scope::Read, Scope::Export, Scope::Verify],
+            Self::Admin | Self::Operator => &[Scope::Write, Scope::Read, Scope::Export, Scope::Verify],
         }
     }
 }
@@ -237,6 +239,13 @@ fn put<K: std::hash::Hash + Eq, V>(map: &mut HashMap<K, V>, key: Option<K>, valu
 mod tests {
     use super::*;
     use crate::policy::AuditLevel;
+
+    #[test]
+    fn an_operator_may_do_what_an_admin_may() {
+        assert_eq!(serde_json::from_str::<Role>("\"operator\"").ok(), Some(Role::Operator));
+        assert_eq!(Role::Operator.scopes(), Role::Admin.scopes());
+        assert_eq!(Role::Operator.scopes().len(), 4);
+    }
 
     #[test]
     fn a_bad_value_leaves_the_last_good_one() {

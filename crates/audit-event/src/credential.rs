@@ -14,6 +14,8 @@ use crate::timestamp::Timestamp;
 type HmacSha256 = Hmac<Sha256>;
 
 const PREFIX: &str = "stk";
+/// How every API key begins.
+pub const API_KEY_PREFIX: &str = "stk_";
 /// The longest API key that is looked at, in bytes.
 pub const MAX_API_KEY_BYTES: usize = 256;
 
@@ -70,11 +72,12 @@ pub enum CredentialError {
     Revoked,
 }
 
-/// Who is calling, once the key was believed.
+/// Who is calling, once the credential was believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     pub tenant_id: TenantId,
     pub role: Role,
+    /// Of an API key its id, of a token `jwt:` and its subject.
     pub key_id: String,
     scopes: BTreeSet<Scope>,
 }
@@ -100,6 +103,12 @@ pub fn format_api_key(key_id: &str, secret: &str) -> String {
     format!("{PREFIX}_{key_id}_{secret}")
 }
 
+/// What an `Authorization` header brings, if it brings anything of this kind.
+pub fn bearer(authorization: Option<&str>) -> Option<&str> {
+    let (scheme, value) = authorization?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| value.trim())
+}
+
 /// Finds the caller behind an `Authorization` header.
 pub fn authenticate(
     state: &ControlState,
@@ -107,11 +116,7 @@ pub fn authenticate(
     authorization: Option<&str>,
     now: Timestamp,
 ) -> Result<Caller, CredentialError> {
-    let api_key = authorization
-        .and_then(|header| header.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, key)| key.trim())
-        .ok_or(CredentialError::Missing)?;
+    let api_key = bearer(authorization).ok_or(CredentialError::Missing)?;
     if api_key.len() > MAX_API_KEY_BYTES {
         return Err(CredentialError::Invalid);
     }

@@ -37,3 +37,4 @@ mod registries;
 mod secrets;
 mod secured;
 mod signatures;
+mod tokens;
