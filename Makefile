@@ -53,7 +53,7 @@ lint: ## Check format, lints and the rules of dependency
 	python3 tools/check_dependencies.py
 	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
 
-docs: build ## Write docs/CONFIGURATION.md and docs/METRICS.md from what the programs say of themselves
+docs: build ## Write docs/CONFIGURATION.md, docs/METRICS.md and docs/openapi from what the programs say of themselves
 	python3 tools/write_docs.py
 
 fmt: ## Format the code

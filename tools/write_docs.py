@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes docs/CONFIGURATION.md and docs/METRICS.md: the templates of docs/templates, with what the programs say of
-themselves in the places marked `<!-- generated: … -->`; and deploy/clickhouse/roles.sql. With --check it writes
+themselves in the places marked `<!-- generated: … -->`; docs/openapi; and deploy/clickhouse/roles.sql. With --check it writes
 nothing, names what differs and exits with 1. The programs are those that `make build` leaves."""
 
 import difflib
@@ -121,7 +121,8 @@ def roles() -> str:
 def pages() -> dict[str, str]:
     """Each file that is written, with its text."""
     texts = {f"docs/{page.name}": MARK.sub(generated, page.read_text()) for page in sorted(TEMPLATES.glob("*.md"))}
-    return texts | {"deploy/clickhouse/roles.sql": roles()}
+    apis = {f"docs/openapi/{name}.json": output(f"sealtrail-{name}", "--openapi") for name in ("gateway", "query-api")}
+    return texts | apis | {"deploy/clickhouse/roles.sql": roles()}
 
 
 def main() -> int:

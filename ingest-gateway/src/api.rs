@@ -61,14 +61,22 @@ impl Modify for ApiKey {
     }
 }
 
-pub fn router(gateway: Gateway) -> Router {
-    let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
+fn documented() -> OpenApiRouter<Arc<Gateway>> {
+    OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(post_event))
         .routes(routes!(post_batch))
         .routes(routes!(event_types::list))
         .routes(routes!(event_types::declare, event_types::withdraw))
         .routes(routes!(verifier_keys))
-        .split_for_parts();
+}
+
+/// What `/openapi.json` answers.
+pub fn description() -> utoipa::openapi::OpenApi {
+    documented().into_openapi()
+}
+
+pub fn router(gateway: Gateway) -> Router {
+    let (router, description) = documented().split_for_parts();
     let description = Arc::new(description);
     router
         .with_state(Arc::new(gateway))
@@ -253,4 +261,21 @@ async fn answer(
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_description_is_what_is_answered() {
+        let generated = service_kit::reference::openapi(&description());
+        assert!(generated.contains("\"openapi\": \"3.1.0\""));
+        let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi/gateway.json");
+        let committed = std::fs::read_to_string(committed).unwrap_or_default();
+        assert!(
+            committed == generated,
+            "docs/openapi/gateway.json is another; run `make docs` and look at the difference"
+        );
+    }
 }

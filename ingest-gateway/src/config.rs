@@ -10,7 +10,7 @@ use kafka_io::registry::RegistryConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::Secret;
-use service_kit::config::{AdminConfig, HttpConfig, LogConfig};
+use service_kit::config::{AdminConfig, ConfigError, HttpConfig, LogConfig};
 use service_kit::service::Settings;
 
 use crate::buffered::DeliveryConfig;
@@ -71,6 +71,10 @@ impl Settings for Config {
 
     fn admin(&self) -> SocketAddr {
         self.admin.listen
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        self.http.check()
     }
 }
 

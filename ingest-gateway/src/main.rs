@@ -35,7 +35,7 @@ use kafka_io::producer::RecordProducer;
 use schemas::CONTROL_TOPIC;
 use service_kit::metrics::Listener;
 use service_kit::service::{Service, Started};
-use service_kit::{admin, http, lifecycle, secret};
+use service_kit::{admin, docs_page, http, lifecycle, secret};
 
 const SERVICE: Service = Service {
     program: "sealtrail-gateway",
@@ -44,6 +44,7 @@ const SERVICE: Service = Service {
     version: env!("CARGO_PKG_VERSION"),
     parts: &[lifecycle::ACCEPTING, prepare::TRAIL, prepare::REGISTRY],
     metrics: metrics::LIST,
+    openapi: Some(api::description),
 };
 
 #[tokio::main]
@@ -56,7 +57,7 @@ async fn serve(config: config::Config, started: Started) -> anyhow::Result<()> {
     let pepper = secret::require("pepper", config.pepper.as_ref(), config.pepper_file.as_ref())?;
     let pepper = Pepper::new(pepper.expose()).context("pepper")?;
     let receipts = Arc::new(receipts::Receipts::load(&config.receipts)?);
-    let listener = http::bind(config.http.listen).await?;
+    let listener = http::open(&config.http).await?;
     let control = ControlFollower::start(&config.kafka, CONTROL_TOPIC, shutdown.token())?;
     let last_use = LastUse::start(&config.kafka, CONTROL_TOPIC, shutdown.token())?;
     let control_writer = ControlWriter::new(&config.kafka, CONTROL_TOPIC)?;
@@ -88,7 +89,9 @@ async fn serve(config: config::Config, started: Started) -> anyhow::Result<()> {
     };
     let router = metrics::observed(api::router(gateway), &metrics);
     let counted = metrics.listener(Listener::Http);
-    let router = router.merge(admin::routes(readiness, metrics));
+    let router = http::cors::allow(router, &config.http.cors_origins)
+        .merge(docs_page::routes())
+        .merge(admin::routes(readiness, metrics));
     http::serve(listener, router, &config.http, &shutdown, counted).await;
     if let Some(buffer) = buffer {
         buffer.drain(Duration::from_millis(u64::from(config.producer.delivery_timeout_ms))).await;

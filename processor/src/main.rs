@@ -39,6 +39,7 @@ const SERVICE: Service = Service {
         health::REGISTRY,
     ],
     metrics: metrics::LIST,
+    openapi: None,
 };
 
 #[tokio::main]

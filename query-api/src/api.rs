@@ -5,9 +5,9 @@ use std::sync::Arc;
 use audit_event::EventId;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Extension, Json, Router, middleware};
+use service_kit::http::cors;
 use service_kit::{Problem, requests};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -31,18 +31,24 @@ pub struct Api {
 
 type Pairs = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
-/// All routes. `admin` stays outside the request log: probes would drown it.
-pub fn router(api: Api, metrics: QueryMetrics, admin: Router) -> Router {
+/// What `/openapi.json` answers.
+pub fn description() -> utoipa::openapi::OpenApi {
+    documented().into_openapi()
+}
+
+/// All routes. `others`, those of operation and `/docs`, stay outside the request log: probes would drown it.
+pub fn router(api: Api, metrics: QueryMetrics, cors_origins: &[String], others: Router) -> Router {
     let (v1, document) = documented().split_for_parts();
     let document = Arc::new(document);
-    v1.route_layer(middleware::from_fn_with_state(api.gate.clone(), auth::require_reader))
+    let api = v1
+        .route_layer(middleware::from_fn_with_state(api.gate.clone(), auth::require_reader))
         .with_state(api)
         .route("/openapi.json", get(async move || Json(document.as_ref().clone())))
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(metrics.answer_bytes, observe::observe))
-        .layer(middleware::from_fn_with_state(metrics.requests, requests::observe))
-        .merge(admin.method_not_allowed_fallback(wrong_method))
+        .layer(middleware::from_fn_with_state(metrics.requests, requests::observe));
+    cors::allow(api, cors_origins).merge(others.method_not_allowed_fallback(wrong_method))
 }
 
 fn documented() -> OpenApiRouter<Api> {
@@ -128,8 +134,7 @@ async fn no_such_route() -> Problem {
 }
 
 async fn wrong_method() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The route does not take this method")
-        .detail("use GET")
+    Problem::method_not_allowed("use GET")
 }
 
 #[cfg(test)]
@@ -138,7 +143,7 @@ mod tests {
 
     #[test]
     fn the_document_names_routes_problems_and_the_scheme() {
-        let document = serde_json::to_value(documented().into_openapi()).expect("serialises");
+        let document = serde_json::to_value(description()).expect("serialises");
         assert_eq!(document["openapi"], "3.1.0");
         assert_eq!(document["components"]["securitySchemes"]["api_key"]["scheme"], "bearer");
         for path in ["/v1/events", "/v1/events/{event_id}", "/v1/stats"] {
@@ -151,5 +156,16 @@ mod tests {
         for schema in ["Event", "EventPage", "StatsAnswer", "Group", "Problem", "Seal"] {
             assert!(document["components"]["schemas"][schema].is_object(), "{schema}");
         }
+    }
+
+    #[test]
+    fn the_committed_description_is_what_is_answered() {
+        let generated = service_kit::reference::openapi(&description());
+        let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi/query-api.json");
+        let committed = std::fs::read_to_string(committed).unwrap_or_default();
+        assert!(
+            committed == generated,
+            "docs/openapi/query-api.json is another; run `make docs` and look at the difference"
+        );
     }
 }

@@ -9,7 +9,7 @@ use kafka_io::KafkaConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::Secret;
-use service_kit::config::{AdminConfig, HttpConfig, LogConfig};
+use service_kit::config::{AdminConfig, ConfigError, HttpConfig, LogConfig};
 use service_kit::service::Settings;
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -63,6 +63,10 @@ impl Settings for Config {
 
     fn admin(&self) -> SocketAddr {
         self.admin.listen
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        self.http.check()
     }
 }
 

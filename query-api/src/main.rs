@@ -26,7 +26,7 @@ use kafka_io::control::ControlFollower;
 use schemas::CONTROL_TOPIC;
 use service_kit::metrics::Listener;
 use service_kit::service::{Service, Started};
-use service_kit::{admin, http, lifecycle, secret};
+use service_kit::{admin, docs_page, http, lifecycle, secret};
 
 const SERVICE: Service = Service {
     program: "sealtrail-query-api",
@@ -35,6 +35,7 @@ const SERVICE: Service = Service {
     version: env!("CARGO_PKG_VERSION"),
     parts: &[lifecycle::ACCEPTING, starting::CONTROL, starting::CLICKHOUSE],
     metrics: metrics::LIST,
+    openapi: Some(api::description),
 };
 
 #[tokio::main]
@@ -47,7 +48,7 @@ async fn serve(config: config::Config, started: Started) -> anyhow::Result<()> {
     let pepper = secret::require("pepper", config.pepper.as_ref(), config.pepper_file.as_ref())?;
     let pepper = Pepper::new(pepper.expose()).context("pepper")?;
     let engine = ClickHouse::new(&config.clickhouse)?;
-    let listener = http::bind(config.http.listen).await?;
+    let listener = http::open(&config.http).await?;
 
     let control = ControlFollower::start(&config.kafka, CONTROL_TOPIC, shutdown.token())?;
     let identity = Identity::start(pepper, &config.tokens, shutdown.token())?;
@@ -64,7 +65,8 @@ async fn serve(config: config::Config, started: Started) -> anyhow::Result<()> {
             store: Arc::new(store),
         },
         query_metrics,
-        admin::routes(readiness, metrics),
+        &config.http.cors_origins,
+        docs_page::routes().merge(admin::routes(readiness, metrics)),
     );
     tracing::info!(listen = %config.http.listen, admin = %config.admin.listen, kafka = config.kafka.brokers, clickhouse = config.clickhouse.url, "query api started");
     http::serve(listener, router, &config.http, &shutdown, counted).await;

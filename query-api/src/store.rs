@@ -52,16 +52,10 @@ impl From<StoreFault> for Problem {
             }
             StoreFault::Engine(_) | StoreFault::Row(_) => {
                 tracing::error!(error = %fault, "query failed, and a retry will not mend it");
-                internal_error()
+                Problem::internal()
             }
         }
     }
-}
-
-fn internal_error() -> Problem {
-    let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
-    Problem::new(status, "internal", "The service has a fault")
-        .detail("the cause is in the service's log; tell who runs it")
 }
 
 /// Runs queries.

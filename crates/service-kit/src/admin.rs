@@ -37,7 +37,7 @@ pub fn spawn(listener: TcpListener, readiness: Readiness, metrics: Metrics) {
         let counted = metrics.listener(Listener::Admin);
         let config = HttpConfig { max_connections: 64, ..HttpConfig::on(listen) };
         let never = Shutdown::default();
-        crate::http::serve(listener, routes(readiness, metrics), &config, &never, counted).await;
+        crate::http::serve(listener.into(), routes(readiness, metrics), &config, &never, counted).await;
     });
 }
 

@@ -13,8 +13,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use crate::http_config::{HttpConfig, TlsConfig};
 use crate::reference::variable;
-use crate::setting::{self, Setting};
+use crate::setting::{self, Kind, Setting};
 use crate::toml_file::{self, TomlFileError};
 
 /// The flags that every service takes.
@@ -79,9 +80,15 @@ struct Given {
 
 impl Given {
     /// What a text setting is given stays as it is written: a password may be digits only, with zeros before them.
+    /// The texts of a list are joined by commas.
     fn new(source: String, key: &str, text: &str, settings: &[Setting]) -> Self {
-        let is_text = settings.iter().any(|setting| setting.key == key && setting.kind.is_text());
-        let value = if is_text { Value::from(text) } else { text.parse().expect("any text is a value") };
+        let value = match settings.iter().find(|setting| setting.key == key).map(|setting| &setting.kind) {
+            Some(kind) if kind.is_text() => Value::from(text),
+            Some(Kind::List) => {
+                Value::from(text.split(',').map(str::trim).filter(|t| !t.is_empty()).collect::<Vec<_>>())
+            }
+            _ => text.parse().expect("any text is a value"),
+        };
         Self { source, key: key.to_owned(), value }
     }
 }
@@ -129,48 +136,6 @@ pub struct AdminConfig {
     /// Address and port; `0.0.0.0` or `[::]` for all of the machine's addresses.
     #[schemars(with = "String", extend("format" = "address:port"))]
     pub listen: SocketAddr,
-}
-
-/// The HTTP listener and its bounds.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HttpConfig {
-    /// Address and port; `0.0.0.0` or `[::]` for all of the machine's addresses.
-    #[schemars(with = "String", extend("format" = "address:port"))]
-    pub listen: SocketAddr,
-    /// Connections at once; one more waits in the listener's backlog.
-    #[schemars(range(min = 1, max = 1_000_000), extend("unit" = "connections"))]
-    pub max_connections: usize,
-    /// Connections at once from one address; one more is closed. A proxy that stands before the service is one address.
-    #[schemars(range(min = 1, max = 1_000_000), extend("unit" = "connections"))]
-    pub max_connections_per_peer: usize,
-    /// How long a client may take over its headers.
-    #[schemars(range(min = 1, max = 600_000))]
-    pub header_timeout_ms: u64,
-    /// The longest that a request may take; it is then dropped with its work.
-    #[schemars(range(min = 1, max = 600_000))]
-    pub request_timeout_ms: u64,
-    /// How long new requests are still taken after a stop was asked for, so that whoever balances the load reads in
-    /// `/readyz` that it should look elsewhere. Make it longer than the time between two of its looks.
-    #[schemars(range(min = 0, max = 600_000))]
-    pub stop_grace_ms: u64,
-    /// How long requests in flight may go on after that.
-    #[schemars(range(min = 0, max = 600_000))]
-    pub drain_timeout_ms: u64,
-}
-
-impl HttpConfig {
-    pub fn on(listen: SocketAddr) -> Self {
-        Self {
-            listen,
-            max_connections: 10_000,
-            max_connections_per_peer: 5_000,
-            header_timeout_ms: 10_000,
-            request_timeout_ms: 30_000,
-            stop_grace_ms: 500,
-            drain_timeout_ms: 10_000,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ struct Sample {
     pepper: Option<Secret>,
     /// A name.
     name: String,
+    /// Others' names.
+    friends: Vec<String>,
 }
 
 fn load_with(set: &[&str]) -> Result<Sample, ConfigError> {
@@ -53,6 +55,13 @@ fn a_text_stays_as_it_is_written() {
         assert_eq!(sample.pepper.expect("there").expose(), text);
         assert_eq!(sample.name, text);
     }
+}
+
+#[test]
+fn a_list_is_given_with_commas() {
+    let friends = |given: &str| load_with(&[&format!("friends={given}")]).expect("loads").friends;
+    assert_eq!(friends("https://a.example, 007"), ["https://a.example", "007"]);
+    assert_eq!(friends(""), [""; 0]);
 }
 
 #[test]

@@ -1,33 +1,32 @@
 //! The accept loop. axum's own has no limit on how long a client may take over its headers; this one has, and a bound
-//! on connections, and a drain at the end.
+//! on connections, TLS, and a drain at the end.
 
-use std::convert::Infallible;
+mod answer;
+mod connection;
+pub mod cors;
+pub(crate) mod patience;
+pub(crate) mod tls;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{ConnectInfo, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tower::ServiceExt;
-use tracing::Instrument;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::HttpConfig;
 use crate::lifecycle::Shutdown;
-use crate::lingering::LingeringBody;
 use crate::metrics::ListenerMetrics;
 use crate::peers::{PeerPlace, Peers};
-use crate::problem::Problem;
-use crate::request_context::RequestContext;
+
+use connection::{Connection, Serving};
+use tls::{Tls, TlsFiles};
+
+pub use tls::TlsError;
 
 /// The wait after an accept that failed, such as with too many open files.
 const ACCEPT_RETRY_MS: u64 = 50;
@@ -39,32 +38,67 @@ pub struct BindError {
     pub cause: std::io::Error,
 }
 
+/// Why a listener does not open.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
 /// Binds before anything else starts, so that a taken port is the first thing said.
 pub async fn bind(listen: SocketAddr) -> Result<TcpListener, BindError> {
     TcpListener::bind(listen).await.map_err(|cause| BindError { listen, cause })
 }
 
+/// A port that is taken, and the TLS that is spoken there.
+#[derive(Debug)]
+pub struct Listening {
+    listener: TcpListener,
+    tls: Option<Tls>,
+}
+
+/// Without TLS.
+impl From<TcpListener> for Listening {
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, tls: None }
+    }
+}
+
+/// Reads the certificate and binds, before anything else starts.
+pub async fn open(config: &HttpConfig) -> Result<Listening, OpenError> {
+    let tls = match TlsFiles::of(&config.tls) {
+        Some(files) => Some(Tls::load(files).await?),
+        None => None,
+    };
+    Ok(Listening { listener: bind(config.listen).await?, tls })
+}
+
 /// Serves until the stop and for `stop_grace_ms` beyond it, then lets requests in flight finish within
 /// `drain_timeout_ms`.
 pub async fn serve(
-    listener: TcpListener,
+    listening: Listening,
     router: Router,
     config: &HttpConfig,
     shutdown: &Shutdown,
     metrics: ListenerMetrics,
 ) {
     metrics.most.set(i64::try_from(config.max_connections).unwrap_or(i64::MAX));
+    let Listening { listener, tls } = listening;
+    let _until_the_end = tls.clone().map(|tls| AbortOnDropHandle::new(tokio::spawn(tls.follow())));
     let connections = Arc::new(Semaphore::new(config.max_connections));
     let peers = Peers::new(config.max_connections_per_peer);
     let graceful = GracefulShutdown::new();
-    let header_timeout = Duration::from_millis(config.header_timeout_ms);
-    let request_timeout = Duration::from_millis(config.request_timeout_ms);
+    let serving = Arc::new(Serving::new(router, config, &metrics));
     let stopped = async {
         shutdown.wait().await;
         tokio::time::sleep(Duration::from_millis(config.stop_grace_ms)).await;
     };
     tokio::pin!(stopped);
     loop {
+        // accept counts against the task's budget, so a peer that is refused over and over again does not keep others
+        // from their turn
         let (stream, peer, permit) = tokio::select! {
             () = &mut stopped => break,
             accepted = accept(&listener, &connections) => match accepted {
@@ -77,75 +111,19 @@ pub async fn serve(
             continue;
         };
         let open = OpenConnection::begin(&metrics, permit, place);
-        let service = hyper::service::service_fn({
-            let (router, body_bytes) = (router.clone(), metrics.body_bytes.clone());
-            move |request: hyper::Request<Incoming>| {
-                let mut request: Request =
-                    request.map(|body| Body::new(LingeringBody::new(body, body_bytes.clone())));
-                request.extensions_mut().insert(ConnectInfo(peer));
-                answer(router.clone(), request, peer, request_timeout)
-            }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(header_timeout)
-            .serve_connection(TokioIo::new(stream), service);
-        let watched = graceful.watch(connection);
+        let connection = Connection { peer, watcher: graceful.watcher(), serving: serving.clone() };
+        let tls = tls.as_ref().map(Tls::acceptor);
         tokio::spawn(async move {
             let _held_until_closed = open;
-            if let Err(error) = watched.await {
-                tracing::debug!(%peer, %error, "connection ended");
-            }
+            connection.run(stream, tls).await;
         });
     }
     drop(listener);
+    serving.closing.cancel();
     let drained =
         tokio::time::timeout(Duration::from_millis(config.drain_timeout_ms), graceful.shutdown()).await;
     if drained.is_err() {
         tracing::warn!("requests were still in flight when the drain time ended");
-    }
-}
-
-/// Answers under the request's own correlation id, also where no route does.
-async fn answer(
-    router: Router,
-    mut request: Request,
-    peer: SocketAddr,
-    limit: Duration,
-) -> Result<Response, Infallible> {
-    let context = RequestContext::of(request.headers());
-    request.extensions_mut().insert(context.clone());
-    let mut response = answer_in_time(router, request, limit).instrument(context.span(peer)).await?;
-    context.mark(&mut response);
-    secure(response.headers_mut());
-    Ok(response)
-}
-
-/// What every answer tells a browser, unless its route says otherwise: that it is data, for the caller only.
-const SECURE: [(HeaderName, HeaderValue); 4] = [
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
-    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-];
-
-fn secure(headers: &mut HeaderMap) {
-    for (name, value) in SECURE {
-        headers.entry(name).or_insert(value);
-    }
-}
-
-/// A request that takes longer than its time is dropped, and with it the work that was done for it.
-async fn answer_in_time(router: Router, request: Request, limit: Duration) -> Result<Response, Infallible> {
-    match tokio::time::timeout(limit, router.oneshot(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            tracing::warn!(
-                limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
-                "no answer in time"
-            );
-            Ok(Problem::unavailable("no answer in time; ask for less, or try again").into_response())
-        }
     }
 }
 
@@ -188,3 +166,8 @@ async fn accept(
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,10 @@
 pub mod admin;
 pub mod clock;
 pub mod config;
+pub mod docs_page;
 pub mod health;
 pub mod http;
+mod http_config;
 pub mod lifecycle;
 mod lingering;
 pub mod logs;

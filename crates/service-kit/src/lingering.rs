@@ -11,6 +11,8 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use prometheus::IntCounter;
 
+use crate::http::patience::Exchange;
+
 /// The most that is thrown away of one body,
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// and the longest that it is read on.
@@ -19,11 +21,13 @@ const MAX_TIME: Duration = Duration::from_secs(5);
 pub struct LingeringBody {
     inner: Option<Incoming>,
     read_bytes: IntCounter,
+    /// Until the body is read or given up, the connection does not rest.
+    exchange: Exchange,
 }
 
 impl LingeringBody {
-    pub fn new(inner: Incoming, read_bytes: IntCounter) -> Self {
-        Self { inner: Some(inner), read_bytes }
+    pub fn new(inner: Incoming, read_bytes: IntCounter, exchange: Exchange) -> Self {
+        Self { inner: Some(inner), read_bytes, exchange }
     }
 }
 
@@ -55,7 +59,11 @@ impl Body for LingeringBody {
 impl Drop for LingeringBody {
     fn drop(&mut self) {
         if let Some(inner) = self.inner.take().filter(|inner| !inner.is_end_stream()) {
-            tokio::spawn(tokio::time::timeout(MAX_TIME, discard(inner, self.read_bytes.clone())));
+            let (read_bytes, exchange) = (self.read_bytes.clone(), self.exchange.clone());
+            tokio::spawn(async move {
+                let _held_until_read = exchange;
+                let _given_up = tokio::time::timeout(MAX_TIME, discard(inner, read_bytes)).await;
+            });
         }
     }
 }

@@ -76,6 +76,17 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", "The request cannot be understood").detail(detail)
     }
 
+    pub fn method_not_allowed(detail: impl Into<String>) -> Self {
+        let title = "The route does not take this method";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title).detail(detail)
+    }
+
+    /// A fault of ours; its cause is for the log.
+    pub fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service has a fault")
+            .detail("the cause is in the service's log; tell who runs it")
+    }
+
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not possible just now")
             .detail(detail)
@@ -98,3 +109,7 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+#[cfg(test)]
+#[path = "problem_tests.rs"]
+mod tests;

@@ -1,9 +1,10 @@
-//! The reference that a service prints of itself, as Markdown: `--settings`. It shows defaults only: no value that
-//! the environment or a file holds can get into it.
+//! The reference that a service prints of itself: its settings as Markdown (`--settings`), and its HTTP API
+//! (`--openapi`). It shows defaults only: no value that the environment or a file holds can get into it.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::openapi::OpenApi;
 
 use crate::setting::{self, Choice, Group, Kind, Setting};
 
@@ -13,6 +14,13 @@ pub fn settings<C: JsonSchema + Default + Serialize>(program: &str, environment:
     for group in setting::groups::<C>() {
         text.push_str(&section(&group, environment));
     }
+    text
+}
+
+/// The page of docs/openapi that `make docs` writes.
+pub fn openapi(description: &OpenApi) -> String {
+    let mut text = description.to_pretty_json().expect("texts, numbers and lists serialise");
+    text.push('\n');
     text
 }
 
@@ -52,6 +60,7 @@ fn value(kind: &Kind) -> String {
         }
         Kind::Number { least, most } => setting::bounds(*least, *most),
         Kind::Flag => "`true`, `false`".to_owned(),
+        Kind::List => "texts, with commas between them".to_owned(),
         Kind::Table => "table".to_owned(),
     }
 }
@@ -60,6 +69,7 @@ fn default(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
         Value::String(text) if text.is_empty() => "empty".to_owned(),
+        Value::Array(list) if list.is_empty() => "none".to_owned(),
         Value::Object(table) if table.is_empty() => "empty".to_owned(),
         Value::String(text) => format!("`{text}`"),
         other => format!("`{other}`"),

@@ -13,8 +13,8 @@ use uuid::Uuid;
 pub const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
 /// What many proxies call the same thing.
 const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// In the extensions of every request that `http::serve` hands on.
 #[derive(Debug, Clone, PartialEq, Eq)]

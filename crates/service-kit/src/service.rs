@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
+use utoipa::openapi::OpenApi;
 
 use crate::config::{CommonFlags, ConfigError, LogConfig, load};
 use crate::metrics::{Metric, Metrics};
@@ -30,6 +31,8 @@ pub struct Service {
     pub parts: &'static [&'static str],
     /// All metrics that it has beside those of every service.
     pub metrics: &'static [Metric],
+    /// The description of its HTTP API, if it has one.
+    pub openapi: Option<fn() -> OpenApi>,
 }
 
 /// A service's settings.
@@ -70,6 +73,9 @@ struct ReferenceFlags {
     /// Read all settings, say what is wrong with one, and end; connects to nothing
     #[arg(long, conflicts_with_all = ["settings", "metrics"])]
     check: bool,
+    /// Print the description of the HTTP API, as OpenAPI 3.1 in JSON, and end
+    #[arg(long, conflicts_with_all = ["settings", "metrics", "check"])]
+    openapi: bool,
 }
 
 /// Why a service does not begin.
@@ -97,6 +103,12 @@ impl Service {
         }
         if flags.reference.metrics {
             return print(&Metrics::reference(self.program, self.metrics));
+        }
+        if flags.reference.openapi {
+            return match self.openapi {
+                Some(openapi) => print(&reference::openapi(&openapi())),
+                None => self.failed(&"it has no HTTP API beyond /healthz, /readyz and /metrics"),
+            };
         }
         if flags.reference.check {
             return match self.read::<C>(&flags.common) {

@@ -38,6 +38,8 @@ pub enum Kind {
         most: Option<f64>,
     },
     Flag,
+    /// Texts.
+    List,
     Table,
 }
 
@@ -123,6 +125,8 @@ fn kind(key: &str, schema: &Value) -> Kind {
         Kind::Number { least: schema["minimum"].as_f64(), most: schema["maximum"].as_f64() }
     } else if is("boolean") {
         Kind::Flag
+    } else if is("array") {
+        Kind::List
     } else if is("object") {
         Kind::Table
     } else {

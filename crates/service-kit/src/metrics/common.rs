@@ -32,6 +32,12 @@ const REFUSED_CONNECTIONS: Metric = Metric::counter(
     "Connections that were closed at once because their address had http.max_connections_per_peer open.",
 )
 .labels(LISTENER);
+const FAILED_HANDSHAKES: Metric = Metric::counter(
+    "sealtrail_http_failed_handshakes_total",
+    "connections",
+    "Connections that were closed because their TLS handshake failed or took longer than http.header_timeout_ms.",
+)
+.labels(LISTENER);
 const BODY_BYTES: Metric = Metric::counter(
     "sealtrail_http_received_body_bytes_total",
     "bytes",
@@ -58,6 +64,7 @@ pub const COMMON: &[Metric] = &[
     MAX_CONNECTIONS,
     CONNECTIONS,
     REFUSED_CONNECTIONS,
+    FAILED_HANDSHAKES,
     BODY_BYTES,
     PROCESS[0],
     PROCESS[1],
@@ -82,6 +89,7 @@ pub struct ListenerMetrics {
     pub most: IntGauge,
     pub accepted: IntCounter,
     pub refused: IntCounter,
+    pub failed_handshakes: IntCounter,
     pub body_bytes: IntCounter,
 }
 
@@ -91,6 +99,7 @@ pub(super) struct Common {
     most: IntGaugeVec,
     accepted: IntCounterVec,
     refused: IntCounterVec,
+    failed_handshakes: IntCounterVec,
     body_bytes: IntCounterVec,
 }
 
@@ -111,6 +120,7 @@ impl Common {
             most: gauges(&MAX_CONNECTIONS),
             accepted: counters(&CONNECTIONS),
             refused: counters(&REFUSED_CONNECTIONS),
+            failed_handshakes: counters(&FAILED_HANDSHAKES),
             body_bytes: counters(&BODY_BYTES),
         }
     }
@@ -125,6 +135,7 @@ impl Common {
             most: self.most.with_label_values(&label),
             accepted: self.accepted.with_label_values(&label),
             refused: self.refused.with_label_values(&label),
+            failed_handshakes: self.failed_handshakes.with_label_values(&label),
             body_bytes: self.body_bytes.with_label_values(&label),
         }
     }
