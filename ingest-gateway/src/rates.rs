@@ -65,14 +65,15 @@ impl Rates {
 
     /// Takes a request off every limit. A caller's own limits come first: one that is over them takes nothing from others.
     pub fn take(&self, caller: &Caller, load: Load) -> Result<Left, Problem> {
-        let left = [
-            self.key_events.take(&caller.key_id, load.events),
-            self.tenant_events.take(&caller.tenant_id, load.events),
-            self.tenant_bytes.take(&caller.tenant_id, load.bytes),
+        // one after the other: what one refuses is not taken off the next
+        let own: [&dyn Fn() -> Result<Left, Duration>; 3] = [
+            &|| self.key_events.take(&caller.key_id, load.events),
+            &|| self.tenant_events.take(&caller.tenant_id, load.events),
+            &|| self.tenant_bytes.take(&caller.tenant_id, load.bytes),
         ];
         let mut least: Option<Left> = None;
-        for left in left {
-            let left = left.map_err(|wait| self.refused("the caller sends more than its rate", wait))?;
+        for take in own {
+            let left = take().map_err(|wait| self.refused("the caller sends more than its rate", wait))?;
             if least.is_none_or(|least| left.remaining < least.remaining) {
                 least = Some(left);
             }

@@ -5,6 +5,7 @@ pub mod apicurio;
 pub mod clickhouse;
 pub mod dashboards;
 pub mod docs;
+pub mod gateway;
 pub mod kafka;
 pub mod page;
 pub mod prometheus;

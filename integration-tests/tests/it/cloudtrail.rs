@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use integration_tests::stack::{Stack, shared};
-use integration_tests::tenant::{Tenant, answer};
-use integration_tests::{cloudtrail_files, workspace};
+use integration_tests::tenant::{Tenant, answer, event};
+use integration_tests::{cloudtrail_files, eventually, workspace};
 use serde_json::{Value, json};
 
 const EVENTS: u64 = 2_002;
@@ -100,4 +100,31 @@ async fn real_events_give_the_same_numbers_by_every_way_out() {
         assert_eq!(by_query_api(&tenant, group).await, sql, "{group}");
         assert_eq!(python[group], sql, "{group}");
     }
+    writes_only_leaves_the_reads_out(stack).await;
+}
+
+/// Of real events: the level drops the reads that went well, and nothing else.
+async fn writes_only_leaves_the_reads_out(stack: &Stack) {
+    let tenant = Tenant::create(stack, "cloudtrail-writes", "admin").await;
+    let output = stack.run("sealtrail", &["policies", "set", "cloudtrail-writes", "--level", "writes-only"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut read = event(1);
+    read["operation"] = json!("read");
+    eventually("the level holds", || async {
+        (answer(tenant.post("/v1/events", &read)).await.1["status"] == "dropped_by_policy").then_some(())
+    })
+    .await;
+    let before: u64 =
+        stack.sql("SELECT count() FROM events WHERE tenant_id = 'cloudtrail-writes'").await.parse().unwrap();
+    let said = import(stack, &tenant);
+    let reads = "SELECT countIf(operation = 'read' AND outcome NOT IN ('failure', 'denied')) FROM events WHERE tenant_id = 'cloudtrail'";
+    let reads: u64 = stack.sql(reads).await.parse().unwrap();
+    // most of what real systems do is to look
+    assert!(reads > EVENTS / 3, "{reads} of {EVENTS} are reads");
+    let kept = EVENTS - reads;
+    assert!(
+        said.contains(&format!("{kept} accepted")) && said.contains(&format!("{reads} dropped")),
+        "{said}"
+    );
+    tenant.rows("events", before + kept).await;
 }

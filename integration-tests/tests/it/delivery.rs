@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use integration_tests::eventually;
+use integration_tests::gateway::Gateway;
+use integration_tests::kafka::{set_topic_settings, topic_settings};
 use integration_tests::stack::Stack;
 use integration_tests::tenant::{Tenant, answer, event};
 use nix::sys::signal::Signal;
@@ -108,4 +110,121 @@ async fn a_full_buffer_is_a_503_in_milliseconds() {
         (metric(stack, "sealtrail_gateway_buffered_events").await == 0.0).then_some(())
     })
     .await;
+}
+
+/// F09: what the broker refuses is told apart: for the caller to mend, or to send again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_broker_refuses_is_a_413_or_a_503() {
+    const TOPIC: &str = "audit.events.v1";
+    let (stack, _turn) = stack().await;
+    let tenant = Tenant::create(stack, "refused", "admin").await;
+    let settings = topic_settings(stack, TOPIC).await;
+    let with = |name: &str, value: &str| {
+        let mut changed = settings.clone();
+        changed.insert(name.to_owned(), value.to_owned());
+        changed
+    };
+    let mut large = event(1);
+    large["message"] = json!("x".repeat(20_000));
+    set_topic_settings(stack, TOPIC, &with("max.message.bytes", "10000")).await;
+    let too_large = answer(tenant.post("/v1/events", &large)).await;
+    let small = answer(tenant.post("/v1/events", &event(2))).await;
+    set_topic_settings(stack, TOPIC, &with("min.insync.replicas", "2")).await;
+    let too_few = tenant.post("/v1/events", &event(3)).send().await.unwrap();
+    set_topic_settings(stack, TOPIC, &settings).await;
+    assert_eq!(
+        (too_large.0.as_u16(), &too_large.1["type"]),
+        (413, &json!("urn:sealtrail:problem:too-large"))
+    );
+    assert_eq!(small.0.as_u16(), 202, "{}", small.1);
+    assert_eq!(too_few.status().as_u16(), 503);
+    assert!(too_few.headers().contains_key(RETRY_AFTER));
+    eventually("replicas are enough again", || async {
+        (answer(tenant.post("/v1/events", &event(4))).await.0.as_u16() == 202).then_some(())
+    })
+    .await;
+}
+
+/// F28: two gateways take the same event at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_event_through_two_gateways_is_one_row() {
+    let (stack, _turn) = stack().await;
+    let tenant = Tenant::create(stack, "two-gateways", "admin").await;
+    let second = Gateway::start(stack, 19_980).await;
+    let client = reqwest::Client::new();
+    let through = |port: u16, key: &str, event: &serde_json::Value| {
+        let url = format!("http://127.0.0.1:{port}/v1/events");
+        answer(client.post(url).bearer_auth(&tenant.key).header("Idempotency-Key", key).json(event))
+    };
+    let first_port: u16 = stack.var("SEALTRAIL_GATEWAY_URL").rsplit(':').next().unwrap().parse().unwrap();
+    for n in 0..20 {
+        let key = format!("order-{n}");
+        let (one, two) =
+            tokio::join!(through(first_port, &key, &event(n)), through(second.port, &key, &event(n)));
+        assert_eq!((one.0.as_u16(), two.0.as_u16()), (202, 202), "{} {}", one.1, two.1);
+        assert_eq!(one.1["event_id"], two.1["event_id"]);
+        assert_eq!(one.1["partition"], two.1["partition"]);
+    }
+    tenant.rows("events", 20).await;
+    tenant.rows("duplicates", 20).await;
+    tenant.rows("dead_letters", 0).await;
+    let conflict = through(second.port, "order-0", &event(99)).await;
+    assert_eq!(conflict.0.as_u16(), 202, "the gateway looks nothing up");
+    tenant.rows("dead_letters", 1).await;
+}
+
+/// F03: work in flight is finished, readiness falls first, and the exit status is 0.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_gateway_finishes_what_it_began() {
+    let (stack, _turn) = stack().await;
+    let tenant = Tenant::create(stack, "stopped", "admin").await;
+    let mut gateway = Gateway::start(stack, 19_990).await;
+    let url = |path: &str| format!("http://127.0.0.1:{}{path}", gateway.port);
+    let client = reqwest::Client::new();
+    let sending: Vec<_> = (0..8)
+        .map(|_| {
+            let (client, url, key) = (client.clone(), url("/v1/events/batch"), tenant.key.clone());
+            tokio::spawn(async move {
+                let (mut accepted, batch) = (0_u64, json!((0..50).map(event).collect::<Vec<_>>()));
+                while let Ok(sent) = client.post(&url).bearer_auth(&key).json(&batch).send().await {
+                    assert_eq!(sent.status().as_u16(), 202, "what was begun is finished");
+                    let batch: serde_json::Value = sent.json().await.expect("a whole answer");
+                    accepted += batch["results"].as_array().map_or(0, Vec::len) as u64;
+                }
+                accepted
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    gateway.signal(Signal::SIGTERM);
+    let flipped = eventually("readiness falls while it serves", || async {
+        let ready = client.get(url("/readyz")).send().await.ok()?.status();
+        (ready == StatusCode::SERVICE_UNAVAILABLE).then_some(())
+    });
+    flipped.await;
+    let status = gateway.wait().await;
+    assert_eq!(status.code(), Some(0));
+    let mut accepted = 0;
+    for sent in sending {
+        accepted += sent.await.unwrap();
+    }
+    assert!(accepted > 100, "{accepted}");
+    eventually("each acknowledged event is a row", || async {
+        let rows = stack.sql("SELECT count() FROM events WHERE tenant_id = 'stopped'").await;
+        (rows.parse::<u64>().unwrap() >= accepted).then_some(())
+    })
+    .await;
+}
+
+/// F34: a place that cannot be written is found at the start, and nothing is promised on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_book_that_cannot_be_written_stops_the_start() {
+    let (stack, _turn) = stack().await;
+    let output = Gateway::command(stack, 19_985)
+        .env("SEALTRAIL_GATEWAY__DELIVERY__BOOK_FILE", "/proc/gateway-buffered")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(said.contains("delivery.book_file must be a file that the gateway may write"), "{said}");
 }
