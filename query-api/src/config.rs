@@ -90,4 +90,23 @@ mod tests {
             assert!(load::<Config>("QUERY_API_TEST", &flags(&[zero])).is_err(), "{zero}");
         }
     }
+
+    #[test]
+    fn tokens_are_set_by_texts_and_have_bounds() {
+        let with = |set: &[&str]| {
+            let set = set.iter().map(|s| (*s).to_owned()).collect();
+            load::<Config>("QUERY_API_TEST", &CommonFlags { config: None, set }).map(|config| config.tokens)
+        };
+        let tokens = with(&["tokens.algorithms=ES256,EdDSA", "tokens.audience=007"]).expect("loads");
+        assert_eq!(tokens.algorithms.to_string(), "ES256,EdDSA");
+        assert_eq!(tokens.audience.as_deref(), Some("007"), "a text stays as it is written");
+        for refused in [
+            "tokens.algorithms=HS256",
+            "tokens.algorithms=",
+            "tokens.leeway_s=301",
+            "tokens.jwks_refresh_ms=999",
+        ] {
+            assert!(with(&[refused]).is_err(), "{refused}");
+        }
+    }
 }
