@@ -49,6 +49,12 @@ pub struct Left {
     reset_s: u32,
 }
 
+impl Left {
+    fn or_less(self, other: Self) -> Self {
+        if other.remaining < self.remaining { other } else { self }
+    }
+}
+
 impl Rates {
     pub fn new(limits: &Limits) -> Self {
         let key_events = Bucket::new("key-events", limits.key_events_per_s, limits.key_burst_events);
@@ -65,23 +71,19 @@ impl Rates {
 
     /// Takes a request off every limit. A caller's own limits come first: one that is over them takes nothing from others.
     pub fn take(&self, caller: &Caller, load: Load) -> Result<Left, Problem> {
-        // one after the other: what one refuses is not taken off the next
-        let own: [&dyn Fn() -> Result<Left, Duration>; 3] = [
-            &|| self.key_events.take(&caller.key_id, load.events),
-            &|| self.tenant_events.take(&caller.tenant_id, load.events),
-            &|| self.tenant_bytes.take(&caller.tenant_id, load.bytes),
-        ];
-        let mut least: Option<Left> = None;
-        for take in own {
-            let left = take().map_err(|wait| self.refused("the caller sends more than its rate", wait))?;
-            if least.is_none_or(|least| left.remaining < least.remaining) {
-                least = Some(left);
-            }
-        }
-        for shared in [self.all_events.take(&(), load.events), self.all_bytes.take(&(), load.bytes)] {
-            shared.map_err(|wait| self.refused("the gateway takes no more from anybody just now", wait))?;
-        }
-        Ok(least.expect("three limits were asked"))
+        // one after the other: what the first refuses must not be taken off the next
+        let own = |left: Result<Left, Duration>| {
+            left.map_err(|wait| self.refused("the caller sends more than its rate", wait))
+        };
+        let all = |left: Result<Left, Duration>| {
+            left.map_err(|wait| self.refused("the gateway takes no more from anybody just now", wait))
+        };
+        let left = own(self.key_events.take(&caller.key_id, load.events))?;
+        let left = left.or_less(own(self.tenant_events.take(&caller.tenant_id, load.events))?);
+        let left = left.or_less(own(self.tenant_bytes.take(&caller.tenant_id, load.bytes))?);
+        all(self.all_events.take(&(), load.events))?;
+        all(self.all_bytes.take(&(), load.bytes))?;
+        Ok(left)
     }
 
     /// Says what is left, for callers that pace themselves.
