@@ -30,7 +30,7 @@ ALLOWED = {
     "query-api": {"audit-event", "schemas", "service-kit", "kafka-io", "clickhouse-io", "identity"},
     "cli": {"audit-event", "client-security", "pipeline-core", "schemas", "service-kit", "kafka-io", "clickhouse-io"},
     "local-stack": {"audit-event", "client-security", "schemas"},
-    "load-tests": {"client-security"},
+    "load-tests": {"audit-event", "client-security", "schemas"},
     "integration-tests": {"audit-event", "client-security", "pipeline-core", "schemas", "clickhouse-io"},
     "chaos": {"audit-event", "client-security", "schemas", "load-tests"},
 }
