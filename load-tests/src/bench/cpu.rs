@@ -1,9 +1,12 @@
 //! CPU seconds of the processes that take part, read from /proc beside the wall time.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+
+use crate::pid_file::PidFile;
 
 /// What /proc counts in, on every Linux (`USER_HZ`).
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -46,6 +49,42 @@ impl CpuSeconds {
             client: self.client - before.client,
             others: (self.others - before.others).max(0.0),
         }
+    }
+}
+
+/// Any processes by name, beside all others of the machine.
+pub struct Watched {
+    processes: Vec<(&'static str, String)>,
+    began: (Vec<f64>, f64),
+}
+
+impl Watched {
+    /// From now on. The command itself is `client`.
+    pub fn begin(run_dir: &Path, names: &[&'static str]) -> Result<Self> {
+        let mut processes = vec![("client", "self".to_owned())];
+        for name in names {
+            processes.push((name, PidFile::of(run_dir, name).living()?.to_string()));
+        }
+        let mut watched = Self { processes, began: Default::default() };
+        watched.began = watched.now()?;
+        Ok(watched)
+    }
+
+    fn now(&self) -> Result<(Vec<f64>, f64)> {
+        let each = self.processes.iter().map(|(_, pid)| of_process(pid)).collect::<Result<Vec<_>>>()?;
+        let machine = of_machine(&fs::read_to_string("/proc/stat")?).context("/proc/stat is odd")?;
+        Ok((each, machine))
+    }
+
+    /// What each has used since, in CPU seconds, and at last what all others have.
+    pub fn used(&self) -> Result<Vec<(&'static str, f64)>> {
+        let (each, machine) = self.now()?;
+        let names = self.processes.iter().map(|(name, _)| *name);
+        let mut used: Vec<_> =
+            names.zip(each.iter().zip(&self.began.0).map(|(now, before)| now - before)).collect();
+        let ours: f64 = used.iter().map(|(_, seconds)| seconds).sum();
+        used.push(("others", (machine - self.began.1 - ours).max(0.0)));
+        Ok(used)
     }
 }
 

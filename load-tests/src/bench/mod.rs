@@ -6,7 +6,7 @@ pub mod gateway;
 mod alone;
 mod bodies;
 pub(crate) mod count;
-mod cpu;
+pub(crate) mod cpu;
 pub(crate) mod figures;
 mod live;
 mod load;

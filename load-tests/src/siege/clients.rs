@@ -16,6 +16,7 @@ use super::latency::Latencies;
 use super::limits;
 use super::visitor::{self, Tally, Visit};
 use crate::args::StackFlags;
+use crate::bench::cpu::Watched;
 use crate::books::Books;
 use crate::env::Settings;
 use crate::event::Run;
@@ -30,6 +31,7 @@ use crate::report::Verdict;
 const P95_BOUND_MS: f64 = 100.0;
 /// Waits are drawn, so that some clients send more than their rate.
 const DRAWN_MORE: f64 = 1.5;
+const SERVICES: [&str; 5] = ["gateway", "kafka", "processor", "clickhouse", "query-api"];
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
 pub async fn command(stack: &StackFlags, args: &ClientsArgs) -> Result<Verdict> {
@@ -49,12 +51,16 @@ pub async fn command(stack: &StackFlags, args: &ClientsArgs) -> Result<Verdict> 
         f64::from(args.clients - readers) * args.rate
     );
     let visit = Arc::new(visit(&settings, args).await?);
+    let watched = Watched::begin(&settings.run_dir()?, &SERVICES)?;
     let began = Instant::now();
     all(&visit, args).await?;
     let took = began.elapsed();
+    let used = watched.used()?;
     let outcome = visit.books.close(&visit.run, took);
     keep(&outcome.account, args.ledger.as_deref())?;
     let crowded = report(&visit.tally(), took);
+    let cores = |(name, seconds): &(&str, f64)| format!("{name} {:.2}", seconds / took.as_secs_f64());
+    println!("cores used: {}", used.iter().map(cores).collect::<Vec<_>>().join(", "));
     let after = aftermath::check(&settings, &outcome.account, Duration::from_secs(args.wait_s)).await?;
     Ok(worst(crowded, after, &outcome.account))
 }

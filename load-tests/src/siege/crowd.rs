@@ -22,7 +22,7 @@ const OPENED_AT_ONCE: usize = 200;
 const OPENING_PAUSE: Duration = Duration::from_millis(20);
 const OPENING_PATIENCE: Duration = Duration::from_secs(60);
 /// Some are always on their way back.
-const FULL_SHARE: f64 = 0.95;
+const FULL_SHARE: f64 = 0.99;
 
 /// What the crowd does, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
