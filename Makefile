@@ -78,8 +78,8 @@ bench-gateway: build fetch ## What the gateway's promise costs, three figures on
 siege-connections: build fetch ## 10,000 idle and 500 slow connections, and what a healthy client notices
 	$(BIN)/sealtrail-load siege connections
 
-siege-clients: build fetch ## 2,000 clients read and write for five minutes, then the proof; SECONDS_LONG=60 for less
-	$(BIN)/sealtrail-load siege clients $(if $(SECONDS_LONG),--seconds $(SECONDS_LONG))
+siege-clients: build fetch ## 2,000 clients read and write for five minutes, then the proof; LASTING=60 for less
+	$(BIN)/sealtrail-load siege clients $(if $(LASTING),--seconds $(LASTING))
 
 $(VENV)/ready: integration-tests/requirements.txt
 	python3 -m venv $(VENV)

@@ -60,8 +60,8 @@ pub struct ClientsArgs {
     /// Requests of one client a second; its waits are drawn around that
     #[arg(long, value_name = "N", default_value_t = 0.5, value_parser = rate)]
     pub rate: f64,
-    /// Every so manieth client reads, the others write
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1_000))]
+    /// One client of so many reads, the others write
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(2..=1_000))]
     pub reader_every: u32,
     /// Decides event ids and contents; drawn when absent
     #[arg(long, value_name = "S")]
