@@ -7,7 +7,7 @@ TOOLS := target/tools
 CLIENTS := target/direct-door
 APICURIO := target/apicurio.ready
 
-.PHONY: help build up up-detached down reset fetch test lint fmt docs unit integration kill-test dashboards chaos chaos-ci chaos-long fuzz
+.PHONY: help build up up-detached down reset fetch test lint fmt docs unit integration kill-test dashboards chaos chaos-ci chaos-long fuzz bench-gateway siege-connections siege-clients
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -71,6 +71,15 @@ chaos-ci: build fetch ## The part of `make chaos` that takes under five minutes
 
 chaos-long: build fetch ## Random faults for an hour (MINUTES=60); a failure prints its seed
 	$(BIN)/sealtrail-chaos --part long --minutes $(or $(MINUTES),60) --out target/chaos-long.json $(if $(SEED),--seed $(SEED))
+
+bench-gateway: build fetch ## What the gateway's promise costs, three figures on an own stack; QUICK=1 for a look
+	$(BIN)/sealtrail-load bench gateway $(if $(QUICK),--quick)
+
+siege-connections: build fetch ## 10,000 idle and 500 slow connections, and what a healthy client notices
+	$(BIN)/sealtrail-load siege connections
+
+siege-clients: build fetch ## 2,000 clients read and write for five minutes, then the proof; LASTING=60 for less
+	$(BIN)/sealtrail-load siege clients $(if $(LASTING),--seconds $(LASTING))
 
 $(VENV)/ready: integration-tests/requirements.txt
 	python3 -m venv $(VENV)

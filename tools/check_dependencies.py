@@ -33,10 +33,10 @@ ALLOWED = {
         "transparency-log",
     },
     "local-stack": {"audit-event", "client-security", "schemas"},
-    "load-tests": {"client-security"},
     "integration-tests": {
         "audit-event", "client-security", "pipeline-core", "schemas", "clickhouse-io", "transparency-log",
     },
+    "load-tests": {"audit-event", "client-security", "schemas"},
     "chaos": {"audit-event", "client-security", "schemas", "load-tests"},
 }
 

@@ -5,14 +5,23 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::bench::args::BenchCommand;
+use crate::siege::args::SiegeCommand;
+
 const LONG_ABOUT: &str = "\
 Loads a running Sealtrail with numbered events and proves what became of each.
 
-It speaks to a running stack and starts none. `make up-detached` starts one and writes its addresses down:
+generate, verify and kill speak to a running stack and start none. `make up-detached` starts one and writes its addresses
+down:
 
   sealtrail-load --env-file .local/demo.env generate --events 100000 --ledger ledger.json
   sealtrail-load --env-file .local/demo.env verify --ledger ledger.json
   sealtrail-load --env-file .local/demo.env --run-dir .local/run kill --target clickhouse --events 1000000
+
+bench and siege start a stack of their own, unless --env-file names one:
+
+  sealtrail-load bench gateway --quick
+  sealtrail-load siege connections
 
 The API key is read from SEALTRAIL_API_KEY, in that file or in the environment, never from a flag.
 
@@ -62,6 +71,12 @@ pub enum Command {
     /// Sends events and meanwhile kills the process that <run-dir>/<service>.pid names. The stack's supervisor must start
     /// the service again and rewrite that file. Nothing else should write to the trail until the checks are through.
     Kill(KillArgs),
+    /// Measure one way of doing something against another, side by side
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Crowd the services, and see that those who behave are served all the same
+    #[command(subcommand)]
+    Siege(SiegeCommand),
 }
 
 #[derive(Debug, Args)]

@@ -40,6 +40,28 @@ impl<'a> Settings<'a> {
         )
     }
 
+    pub fn query_url(&self) -> Result<String> {
+        let url = self.required(None, "SEALTRAIL_QUERY_URL", "--env-file")?;
+        Ok(http(url, "the query API's URL")?.trim_end_matches('/').to_owned())
+    }
+
+    pub fn registry_url(&self) -> Result<String> {
+        http(self.required(None, "SEALTRAIL_REGISTRY_URL", "--env-file")?, "the registry's URL")
+    }
+
+    /// The brokers of a stack without passwords.
+    pub fn plain_kafka(&self) -> Result<String> {
+        if self.variable("SEALTRAIL_KAFKA_CONFIG").is_some() {
+            bail!("this command speaks to Kafka without TLS: give it a stack without --secured");
+        }
+        self.required(None, "SEALTRAIL_KAFKA", "--env-file")
+    }
+
+    /// All that the file says, for another command of ours.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        self.file.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
     pub fn clickhouse_url(&self) -> Result<String> {
         let flag = self.flags.clickhouse_url.clone();
         http(self.required(flag, "SEALTRAIL_CLICKHOUSE_URL", "--clickhouse-url")?, "ClickHouse's URL")

@@ -4,15 +4,18 @@
 
 pub mod answer;
 pub mod args;
+pub mod bench;
 pub mod books;
 pub mod checks;
 pub mod clickhouse;
 pub mod env;
 pub mod event;
 pub mod generate;
+pub mod http1;
 pub mod kill;
 pub mod ledger;
 pub mod numbers;
+pub mod own_stack;
 pub mod pid_file;
 pub mod progress;
 pub mod ranges;
@@ -20,4 +23,5 @@ pub mod report;
 pub mod send;
 pub mod settle;
 pub mod shapes;
+pub mod siege;
 pub mod verify;
