@@ -86,7 +86,7 @@ dropped_by_policy and counted. The direct door knows no policies. The change is 
 JSON: as of `policies show`, with \"event_id\", the event that records the change";
 
 pub const RECEIPT_KEYS_CREATE: &str = "\
-Example:
+Examples:
   sealtrail receipt-keys create --name example.com/receipts --file receipt.key
 
 The gateway reads the file by its setting receipts.key_file. It holds a secret: who has it can sign receipts in your name.
@@ -94,7 +94,7 @@ The gateway reads the file by its setting receipts.key_file. It holds a secret: 
 JSON: {\"file\", \"verifier\"}";
 
 pub const RECEIPT_KEYS_ROTATE: &str = "\
-Example:
+Examples:
   sealtrail receipt-keys rotate --file receipt.key --listed receipt-keys.txt
 
 The gateway signs with the new key within receipts.reload_interval_ms, without a restart. The former key stays listed at
@@ -103,7 +103,7 @@ The gateway signs with the new key within receipts.reload_interval_ms, without a
 JSON: {\"file\", \"verifier\"}, of the new key";
 
 pub const RECEIPT_KEYS_SHOW: &str = "\
-Example:
+Examples:
   sealtrail receipt-keys show --file receipt.key
 
 JSON: {\"file\", \"verifier\"}";
@@ -111,7 +111,7 @@ JSON: {\"file\", \"verifier\"}";
 pub const SIGNING_KEYS_CREATE: &str = "\
 Examples:
   sealtrail signing-keys create --tenant payroll --algorithm hmac-sha256 --file payroll.signing
-  sealtrail signing-keys create --tenant payroll --algorithm ed25519 --public-key \"$(cat payroll.pub)\"
+  sealtrail signing-keys create --tenant payroll --algorithm ed25519 --public-key 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
 
 A producer signs the Avro datum of its event without the field `signature`; `sealtrail sign` does it. Signatures are asked
 for after `sealtrail policies set payroll --signatures required`. The change is recorded as an event trail.policy_changed.
@@ -119,7 +119,7 @@ for after `sealtrail policies set payroll --signatures required`. The change is 
 JSON: {\"tenant_id\", \"key_id\", \"algorithm\", \"secret\", \"file\"}; secret is null where a file or the producer has it";
 
 pub const SIGNING_KEYS_LIST: &str = "\
-Example:
+Examples:
   sealtrail signing-keys list --tenant payroll
 
 JSON: {\"tenant_id\", \"required\", \"keys\": [{\"key_id\", \"algorithm\", \"public_key\"?, \"ends_at\"?}]}";

@@ -19,8 +19,9 @@ impl Gateway {
     pub fn command(stack: &Stack, port: u16) -> Command {
         let secret = |name: &str| stack.dir.join("secrets").join(name);
         let mut command = Command::new(program("sealtrail-gateway"));
-        let mut set =
-            |name: &str, value: &str| drop(command.env(format!("SEALTRAIL_GATEWAY__{name}"), value));
+        let mut set = |name: &str, value: &str| {
+            command.env(format!("SEALTRAIL_GATEWAY__{name}"), value);
+        };
         set("HTTP__LISTEN", &format!("127.0.0.1:{port}"));
         set("ADMIN__LISTEN", &format!("127.0.0.1:{}", port + 1));
         set("KAFKA__BROKERS", stack.var("SEALTRAIL_KAFKA"));
