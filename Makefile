@@ -10,7 +10,7 @@ APICURIO := target/apicurio.ready
 .PHONY: help build up up-detached down reset fetch test lint fmt docs unit integration kill-test dashboards chaos chaos-ci chaos-long fuzz bench-gateway siege-connections siege-clients
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 build: ## Build everything
 	$(CARGO) build --release --workspace --bins --locked
