@@ -318,6 +318,9 @@ mod tests {
         let json = serde_json::to_value(&keys).expect("serialises");
         let fields: Vec<_> = json["keys"][0].as_object().expect("an object").keys().cloned().collect();
         assert_eq!(fields, ["created_at", "key_id", "role", "tenant_id"]);
-        assert_eq!(keys.text().lines().nth(1), Some("k1   demo    admin  2026-11-02T10:00:00+00:00  never"));
+        assert_eq!(
+            keys.text().lines().nth(1),
+            Some("k1   demo    admin  2026-11-02T10:00:00+00:00  never  never")
+        );
     }
 }

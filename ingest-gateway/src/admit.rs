@@ -15,7 +15,7 @@ use crate::answer::too_large;
 use crate::body::Coding;
 use crate::config::Limits;
 
-const MIB: usize = 1024 * 1024;
+const KIB: usize = 1024;
 
 /// The gate before a request's body is read.
 pub struct Admission {
@@ -27,9 +27,31 @@ pub struct Admission {
     limits: Limits,
 }
 
-/// Room for a body; given back when dropped.
+/// Room for what has come of a body; given back when dropped.
 pub struct BodyRoom {
-    _permit: OwnedSemaphorePermit,
+    bodies: Arc<Semaphore>,
+    held: OwnedSemaphorePermit,
+}
+
+impl BodyRoom {
+    fn of(bodies: &Arc<Semaphore>) -> Result<Self, Problem> {
+        Ok(Self { bodies: bodies.clone(), held: take(bodies, 1)? })
+    }
+
+    /// Makes it large enough for so many bytes. A body that is slow holds no more than it has sent.
+    pub fn hold(&mut self, bytes: usize) -> Result<(), Problem> {
+        let more = bytes.div_ceil(KIB).saturating_sub(self.held.num_permits());
+        if more > 0 {
+            self.held.merge(take(&self.bodies, more)?);
+        }
+        Ok(())
+    }
+}
+
+fn take(bodies: &Arc<Semaphore>, kib: usize) -> Result<OwnedSemaphorePermit, Problem> {
+    let kib = u32::try_from(kib).unwrap_or(u32::MAX);
+    let taken = bodies.clone().try_acquire_many_owned(kib);
+    taken.map_err(|_| Problem::unavailable("too many bodies are being read; send again later"))
 }
 
 impl Admission {
@@ -45,7 +67,7 @@ impl Admission {
             pepper,
             last_use,
             identity,
-            bodies: Arc::new(Semaphore::new(limits.max_bodies_mib)),
+            bodies: Arc::new(Semaphore::new(limits.max_bodies_mib * KIB)),
             limits: limits.clone(),
         }
     }
@@ -53,7 +75,7 @@ impl Admission {
     /// Tells how many bytes of the room for bodies are free.
     pub fn free_room(&self) -> impl Fn() -> usize + Send + Sync + use<> {
         let bodies = self.bodies.clone();
-        move || bodies.available_permits() * MIB
+        move || bodies.available_permits() * KIB
     }
 
     pub fn state(&self) -> Arc<ControlState> {
@@ -95,23 +117,15 @@ impl Admission {
     pub fn make_room(&self, headers: &HeaderMap, coding: Coding) -> Result<BodyRoom, Problem> {
         let announced =
             headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        let bytes = match (announced, coding) {
-            (Some(bytes), Coding::Identity) => bytes,
-            // what a packed one becomes is not known before
-            (Some(bytes), _) => bytes.max(self.limits.max_body_bytes),
-            (None, _) => self.limits.max_body_bytes,
-        };
+        // what a packed one becomes is not known before
+        let bytes = announced.filter(|_| coding == Coding::Identity).unwrap_or_default();
         if bytes > self.limits.max_body_bytes {
             return Err(too_large(format!(
                 "{bytes} bytes, at most {} are taken",
                 self.limits.max_body_bytes
             )));
         }
-        let mib = u32::try_from(bytes.div_ceil(MIB).max(1)).unwrap_or(u32::MAX);
-        let permit = self.bodies.clone().try_acquire_many_owned(mib);
-        permit
-            .map(|permit| BodyRoom { _permit: permit })
-            .map_err(|_| Problem::unavailable("too many bodies are being read; send again later"))
+        BodyRoom::of(&self.bodies)
     }
 }
 
@@ -124,5 +138,25 @@ fn refused(error: IdentityError) -> Problem {
         }
         Answer::Forbidden => Problem::forbidden(detail),
         Answer::Unavailable => Problem::unavailable(detail),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_holds_what_it_has_sent_and_gives_it_back() {
+        let bodies = Arc::new(Semaphore::new(10));
+        let (mut one, mut two) = (BodyRoom::of(&bodies).expect("room"), BodyRoom::of(&bodies).expect("room"));
+        assert_eq!(bodies.available_permits(), 8);
+        one.hold(5 * KIB).expect("room");
+        one.hold(3 * KIB).expect("has it already");
+        assert_eq!(bodies.available_permits(), 4);
+        assert_eq!(two.hold(5 * KIB + 1).expect_err("refused").status, 503);
+        two.hold(5 * KIB).expect("room");
+        assert!(BodyRoom::of(&bodies).is_err());
+        drop(one);
+        assert_eq!(bodies.available_permits(), 5);
     }
 }

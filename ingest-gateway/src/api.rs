@@ -153,8 +153,8 @@ async fn post_event(
     let delivery = delivery_of(parameter)?;
     let (form, coding) = (Form::of(&headers)?, Coding::of(&headers)?);
     let target = gateway.publisher.target()?;
-    let _room = gateway.admission.make_room(&headers, coding)?;
-    let body = body::read_body(body, coding, &gateway.limits).await?;
+    let mut room = gateway.admission.make_room(&headers, coding)?;
+    let body = body::read_body(body, coding, &gateway.limits, &mut room).await?;
     let left = gateway.rates.take(&caller, Load { events: 1, bytes: body.len() })?;
     let control = gateway.admission.state();
     let reader = Reader::new(&caller, &control, gateway.admission.pepper(), &headers, context.trace)?;
@@ -222,8 +222,8 @@ async fn post_batch(
         let terms = Terms { caller: &caller, reader, rates, limits, turns: &gateway.turns };
         terms.take(Pieces::new(body, coding, limits)?, &mut batch).await
     } else {
-        let _room = gateway.admission.make_room(&headers, coding)?;
-        let body = body::read_body(body, coding, &gateway.limits).await?;
+        let mut room = gateway.admission.make_room(&headers, coding)?;
+        let body = body::read_body(body, coding, &gateway.limits, &mut room).await?;
         let _turn = gateway.turns.take(&caller.tenant_id).await?;
         let values = intake::batch_values(form, &body, &gateway.limits)?;
         let left = gateway.rates.take(&caller, Load { events: values.len(), bytes: body.len() })?;

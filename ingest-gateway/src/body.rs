@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use zstd::stream::raw::{DParameter, Decoder};
 use zstd::stream::zio::Writer;
 
+use crate::admit::BodyRoom;
 use crate::answer::{too_large, unsupported_media};
 use crate::config::Limits;
 
@@ -81,10 +82,16 @@ impl Pieces {
 }
 
 /// Reads the whole body.
-pub async fn read_body(body: Body, coding: Coding, limits: &Limits) -> Result<Vec<u8>, Problem> {
+pub async fn read_body(
+    body: Body,
+    coding: Coding,
+    limits: &Limits,
+    room: &mut BodyRoom,
+) -> Result<Vec<u8>, Problem> {
     let mut pieces = Pieces::new(body, coding, limits)?;
     let mut whole = Vec::new();
     while let Some(piece) = pieces.next().await? {
+        room.hold(whole.len() + piece.len())?;
         if whole.is_empty() {
             whole = piece;
         } else {

@@ -128,8 +128,8 @@ pub async fn declare(
     let caller = gateway.admission.authenticate(&headers)?;
     require_admin(caller.role)?;
     let coding = Coding::of(&headers)?;
-    let _room = gateway.admission.make_room(&headers, coding)?;
-    let body = body::read_body(body, coding, &gateway.limits).await?;
+    let mut room = gateway.admission.make_room(&headers, coding)?;
+    let body = body::read_body(body, coding, &gateway.limits, &mut room).await?;
     let declaration: Declaration =
         serde_json::from_slice(&body).map_err(|error| not_json(error.to_string()))?;
     let record = declaration.into_record(name, &caller.tenant_id)?;

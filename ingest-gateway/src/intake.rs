@@ -116,7 +116,10 @@ impl<'a> Reader<'a> {
                 self.read_cloud_event(CloudEvent::structured(value, &self.caller.tenant_id))
             }
             (Ok(value), _) => {
-                self.read_event(value, self.assign_id(index), self.trace.clone(), str::to_owned)
+                let brings_one = value.get("event_id").is_some_and(Value::is_string);
+                // a random id asks the system, which is not worth it where it is thrown away
+                let assigned_id = if brings_one { EventId(Uuid::nil()) } else { self.assign_id(index) };
+                self.read_event(value, assigned_id, self.trace.clone(), str::to_owned)
             }
         }
     }

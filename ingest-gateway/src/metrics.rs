@@ -83,7 +83,7 @@ pub const LIST: &[Metric] = &[
     Metric::gauge(
         "sealtrail_gateway_body_room_used_bytes",
         "bytes",
-        "Room that is held by bodies in work, in whole MiB.",
+        "Room that is held by bodies in work, in whole KiB.",
     ),
     Metric::gauge(
         "sealtrail_gateway_body_room_bytes",

@@ -42,7 +42,8 @@ impl Default for ProducerConfig {
             max_queued_records: 200_000,
             max_queued_kib: 128 * 1024,
             delivery_timeout_ms: 10_000,
-            linger_ms: 2,
+            // what Kafka's own clients wait since 4.0 (KIP-1030)
+            linger_ms: 5,
             compression: Compression::Lz4,
         }
     }

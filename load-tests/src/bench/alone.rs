@@ -56,7 +56,7 @@ impl Alone {
             .set("enable.idempotence", "true")
             .set("partitioner", "murmur2_random")
             .set("compression.type", "lz4")
-            .set("linger.ms", "2")
+            .set("linger.ms", "5")
             .set("message.timeout.ms", "10000")
             .set("queue.buffering.max.messages", "200000")
             .set("queue.buffering.max.kbytes", "131072")
