@@ -7,7 +7,7 @@ TOOLS := target/tools
 CLIENTS := target/direct-door
 APICURIO := target/apicurio.ready
 
-.PHONY: help build up up-detached down reset fetch test lint fmt docs unit integration kill-test dashboards chaos chaos-ci chaos-long fuzz bench-gateway siege-connections siege-clients
+.PHONY: help build up up-detached down reset fetch test lint fmt docs unit integration api-tester kill-test dashboards chaos chaos-ci chaos-long fuzz bench-gateway siege-connections siege-clients
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -47,6 +47,9 @@ fuzz: ## Mutate records for FUZZ_SECONDS=600, each kind; FUZZ_SEED=7 to repeat
 
 integration: build fetch $(VENV)/ready $(TOOLS)/ready $(CLIENTS)/ready $(APICURIO) ## Run the tests on real Kafka and ClickHouse
 	$(CARGO) test --release --workspace --locked --test it
+
+api-tester: build fetch $(VENV)/ready ## Let schemathesis explore the gateway's API for SECONDS=600
+	SEALTRAIL_API_TESTER_SECONDS=$(or $(SECONDS),600) $(CARGO) test --release --workspace --locked --test it -- openapi
 
 lint: ## Check format, lints and the rules of dependency
 	$(CARGO) fmt --all --check

@@ -126,7 +126,7 @@ async fn verifier_keys(State(gateway): State<Arc<Gateway>>) -> String {
         content((NewEvent = "application/json"), (CloudEventBody = "application/cloudevents+json"))
     ),
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "Events without an event_id get the same one again under the same key"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[ -~]+$", description = "Events without an event_id get the same one again under the same key"),
         DeliveryParameter,
     ),
     responses(
@@ -185,7 +185,7 @@ async fn post_event(
         content((Vec<NewEvent> = "application/json"), (String = "application/x-ndjson"), (Vec<CloudEventBody> = "application/cloudevents-batch+json"))
     ),
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "Events without an event_id get the same one again under the same key and place"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[ -~]+$", description = "Events without an event_id get the same one again under the same key and place"),
         DeliveryParameter,
     ),
     responses(

@@ -64,7 +64,8 @@ impl OwnedRecord {
 /// A record on its way, and its place.
 pub struct Held {
     record: OwnedRecord,
-    pending: Pending,
+    /// `None` where the client had no room for it, this time.
+    pending: Option<Pending>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -90,7 +91,7 @@ impl Buffer {
         let kib = u32::try_from(record.value.len() / 1024 + 1).unwrap_or(u32::MAX);
         let room = self.room.clone().try_acquire_many_owned(kib).map_err(|_| ProduceError::QueueFull)?;
         let pending = record.enqueue(&self.producer)?;
-        Ok(Held { record, pending, _room: room })
+        Ok(Held { record, pending: Some(pending), _room: room })
     }
 
     /// From now on these are delivered, or counted as lost. On an error nothing was promised.
@@ -98,38 +99,39 @@ impl Buffer {
         self.book.take(all.len() as u64)?;
         let buffer = self.clone();
         tokio::spawn(async move {
-            let mut confirmed = 0;
-            for held in all {
-                match buffer.deliver(held).await {
-                    Ok(()) => confirmed += 1,
-                    Err(error) => {
-                        tracing::error!(%error, "a buffered event is lost: the broker will never take it");
-                        buffer.book.lose(1);
-                    }
+            let mut open = buffer.settle(all).await;
+            while !open.is_empty() {
+                tokio::time::sleep(RETRY).await;
+                for held in &mut open {
+                    held.pending = held.record.enqueue(&buffer.producer).ok();
                 }
+                open = buffer.settle(open).await;
             }
-            buffer.book.confirm(confirmed);
         });
         Ok(())
     }
 
-    /// Until it is there, or cannot ever be.
-    async fn deliver(&self, held: Held) -> Result<(), ProduceError> {
-        let Held { record, pending, _room } = held;
-        let mut answer = self.producer.confirm(pending).await;
-        loop {
+    /// Waits for the broker's answers; those that are still not there come back.
+    async fn settle(&self, all: Vec<Held>) -> Vec<Held> {
+        let (mut confirmed, mut open) = (0, Vec::new());
+        for mut held in all {
+            let answer = match held.pending.take() {
+                Some(pending) => self.producer.confirm(pending).await,
+                None => Err(ProduceError::QueueFull),
+            };
             match answer {
-                Ok(_) => return Ok(()),
-                Err(ProduceError::TooLarge) => return Err(ProduceError::TooLarge),
-                Err(ProduceError::QueueFull | ProduceError::Unconfirmed(_)) => {
-                    tokio::time::sleep(RETRY).await;
-                    answer = match record.enqueue(&self.producer) {
-                        Ok(pending) => self.producer.confirm(pending).await,
-                        Err(error) => Err(error),
-                    };
+                Ok(_) => confirmed += 1,
+                Err(ProduceError::TooLarge) => {
+                    tracing::error!("a buffered event is lost: it is larger than the broker takes");
+                    self.book.lose(1);
                 }
+                Err(ProduceError::QueueFull | ProduceError::Unconfirmed(_)) => open.push(held),
             }
         }
+        if confirmed > 0 {
+            self.book.confirm(confirmed);
+        }
+        open
     }
 
     /// Waits until nothing is in flight. What still is when `within` ends counts as lost at the next start.

@@ -7,16 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// An event as a producer sends it.
+/// An event as a producer sends it. Its tenant is the credential's; `tenant_id` may be there too, and name that one only.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewEvent {
     /// Any UUID; assigned where there is none. A copy under the same id is a duplicate.
     #[schema(format = Uuid)]
     event_id: Option<String>,
-    /// Only the caller's own; best left out.
-    #[schema(pattern = "^[a-z0-9][a-z0-9_-]{0,63}$")]
-    tenant_id: Option<String>,
     /// RFC 3339.
     #[schema(format = DateTime, example = "2026-11-02T10:00:00Z")]
     occurred_at: String,

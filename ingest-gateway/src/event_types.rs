@@ -20,8 +20,8 @@ use crate::body::{self, Coding};
 
 /// Types that one tenant may declare.
 const MAX_OWN_TYPES: usize = 1_000;
-/// The longest description, in bytes.
-const MAX_DESCRIPTION_BYTES: usize = 1_000;
+/// The longest description, in characters.
+const MAX_DESCRIPTION_CHARS: usize = 1_000;
 
 /// What the caller's tenant may name as `event_type` without a flag.
 #[derive(Debug, Serialize, ToSchema)]
@@ -73,7 +73,7 @@ pub struct Declaration {
     #[schema(value_type = Option<String>, example = "info")]
     severity: Option<String>,
     /// A sentence for people.
-    #[schema(max_length = 1000, example = "A payroll run was started.")]
+    #[schema(min_length = 1, max_length = 1000, example = "A payroll run was started.")]
     description: String,
 }
 
@@ -213,8 +213,10 @@ impl Declaration {
                 "{name} is a type of the catalogue, which is the same for everybody"
             )));
         }
-        if self.description.is_empty() || self.description.len() > MAX_DESCRIPTION_BYTES {
-            return Err(invalid_event_type(&format!("description has 1 to {MAX_DESCRIPTION_BYTES} bytes")));
+        if !(1..=MAX_DESCRIPTION_CHARS).contains(&self.description.chars().count()) {
+            return Err(invalid_event_type(&format!(
+                "description has 1 to {MAX_DESCRIPTION_CHARS} characters"
+            )));
         }
         Ok(EventTypeRecord {
             v: VALUE_VERSION,

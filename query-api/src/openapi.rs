@@ -61,7 +61,7 @@ impl IntoParams for StatsParameters {
 
 fn api_parameter(parameter: &Parameter) -> ApiParameter {
     let schema = match &parameter.form {
-        Form::Text => text(),
+        Form::Text => text().min_length(Some(1)),
         Form::Time => text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))),
         Form::OneOf(symbols) => text().enum_values(Some(symbols.iter().copied())),
         Form::SomeOf(names) => text().pattern(Some(format!("^({0})(,({0}))*$", names.join("|")))),

@@ -56,7 +56,7 @@ async fn a_tenant_that_asks_for_signatures_gets_signed_events_only() {
         let (status, result) = answer(tenant.post("/v1/events", &signed)).await;
         assert_eq!(status.as_u16(), 202, "{algorithm}: {result}");
         let kept = format!(
-            "SELECT signature.key_id FROM events WHERE event_id = '{}'",
+            "SELECT signature_key_id FROM events WHERE event_id = '{}'",
             result["event_id"].as_str().unwrap()
         );
         eventually("the signature is in the trail", || async {
