@@ -205,11 +205,14 @@ fn services_with_a_wrong_password_say_so(stack: &Stack) {
         ("registry.ca_file=/nowhere/ca.pem", "registry.ca_file: /nowhere/ca.pem"),
     ] {
         let pepper = format!("pepper_file={}", stack.var("SEALTRAIL_PEPPER_FILE"));
+        let receipt_key = format!("receipts.key_file={}", stack.dir.join("secrets/receipt-key").display());
         let arguments = [
             "--set",
             setting,
             "--set",
             &pepper,
+            "--set",
+            &receipt_key,
             "--set",
             "http.listen=127.0.0.1:0",
             "--set",
