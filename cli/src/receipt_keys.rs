@@ -105,6 +105,7 @@ fn rotate(file: &Path, listed: &Path) -> anyhow::Result<SigningKey> {
     };
     let mut keys = VerifierKeys::parse(&text).with_context(|| format!("{}", listed.display()))?;
     keys.add(&old.verifier());
+    VerifierKeys::parse(&keys.to_string()).with_context(|| format!("{} is full", listed.display()))?;
     write_private(listed, keys.to_string().trim_end())
         .with_context(|| format!("write {}", listed.display()))?;
     make(old.name(), file)

@@ -172,14 +172,15 @@ async fn create(flags: &CreateFlags, format: Format) -> anyhow::Result<Outcome> 
     let (key, secret) = flags.make(&key_id)?;
     ensure!(key.is_sound(), "--public-key is no Ed25519 public key of 32 bytes in base64");
     let algorithm = key.algorithm;
+    // the file first: a key whose secret nobody has is of no use
+    if let (Some(secret), Some(file)) = (&secret, &flags.file) {
+        write_private(file, secret).with_context(|| format!("write {}", file.display()))?;
+    }
     let (_, outcome) = apply(&flags.change, &flags.tenant, |policy| {
         policy.signatures.keys.insert(key_id.clone(), key);
         Ok(())
     })
     .await?;
-    if let (Some(secret), Some(file)) = (&secret, &flags.file) {
-        write_private(file, secret).with_context(|| format!("write {}", file.display()))?;
-    }
     format.print(&Created {
         tenant_id: flags.tenant.clone(),
         key_id,

@@ -89,13 +89,17 @@ impl Admission {
     /// One who may send events.
     pub fn writer(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         let caller = self.authenticate(headers)?;
-        if caller.may(Scope::Write) {
-            Ok(caller)
-        } else {
-            Err(Problem::forbidden(
+        if !caller.may(Scope::Write) {
+            return Err(Problem::forbidden(
                 "the caller may not write; use a key or token with the role producer, admin or operator, and the scope write",
-            ))
+            ));
         }
+        if !self.control.state().knows_policy_of(&caller.tenant_id) {
+            return Err(Problem::unavailable(
+                "this version of the gateway cannot read the tenant's policy; upgrade it, or set the policy again",
+            ));
+        }
+        Ok(caller)
     }
 
     /// Anybody with a good credential.

@@ -26,6 +26,7 @@ use crate::event_schema::{CloudEventBody, NewEvent};
 use crate::event_types;
 use crate::form::Form;
 use crate::intake::{self, Reader};
+use crate::prepare::Target;
 use crate::publish::{Batch, Delivery, Finished, Origin, Publisher};
 use crate::rates::{Left, Load, Rates};
 use crate::stream::Terms;
@@ -38,6 +39,19 @@ pub struct Gateway {
     pub turns: Turns,
     pub control_writer: ControlWriter,
     pub limits: Limits,
+}
+
+impl Gateway {
+    /// Where records go. A gateway that was started on another trail must not sign for this one.
+    fn target(&self) -> Result<Target, Problem> {
+        let target = self.publisher.target()?;
+        let trail_id = self.admission.state().trail.as_ref().map(|trail| trail.trail_id);
+        if trail_id == Some(target.trail_id) {
+            Ok(target)
+        } else {
+            Err(Problem::unavailable("the trail was begun anew; restart the gateway"))
+        }
+    }
 }
 
 #[derive(OpenApi)]
@@ -152,7 +166,7 @@ async fn post_event(
     let caller = gateway.admission.writer(&headers)?;
     let delivery = delivery_of(parameter)?;
     let (form, coding) = (Form::of(&headers)?, Coding::of(&headers)?);
-    let target = gateway.publisher.target()?;
+    let target = gateway.target()?;
     let mut room = gateway.admission.make_room(&headers, coding)?;
     let body = body::read_body(body, coding, &gateway.limits, &mut room).await?;
     let left = gateway.rates.take(&caller, Load { events: 1, bytes: body.len() })?;
@@ -160,6 +174,7 @@ async fn post_event(
     let reader = Reader::new(&caller, &control, gateway.admission.pepper(), &headers, context.trace)?;
     let _turn = gateway.turns.take(&caller.tenant_id).await?;
     let item = reader.read_one(form, &headers, &body)?;
+    drop((body, room));
     let origin = Origin::new(peer, context.correlation_id);
     let mut batch = gateway.publisher.begin(target, &origin, delivery)?;
     batch.push(item);
@@ -212,7 +227,7 @@ async fn post_batch(
     let caller = gateway.admission.writer(&headers)?;
     let delivery = delivery_of(parameter)?;
     let (form, coding) = (Form::of(&headers)?, Coding::of(&headers)?);
-    let target = gateway.publisher.target()?;
+    let target = gateway.target()?;
     let control = gateway.admission.state();
     let reader = Reader::new(&caller, &control, gateway.admission.pepper(), &headers, context.trace)?;
     let origin = Origin::new(peer, context.correlation_id);
@@ -220,15 +235,16 @@ async fn post_batch(
     let taken = if form == Form::NdJson {
         let (rates, limits) = (&gateway.rates, &gateway.limits);
         let terms = Terms { caller: &caller, reader, rates, limits, turns: &gateway.turns };
-        terms.take(Pieces::new(body, coding, limits)?, &mut batch).await
+        let room = gateway.admission.make_room(&headers, Coding::Gzip)?;
+        terms.take(Pieces::new(body, coding, limits)?, room, &mut batch).await
     } else {
         let mut room = gateway.admission.make_room(&headers, coding)?;
         let body = body::read_body(body, coding, &gateway.limits, &mut room).await?;
         let _turn = gateway.turns.take(&caller.tenant_id).await?;
-        let values = intake::batch_values(form, &body, &gateway.limits)?;
-        let left = gateway.rates.take(&caller, Load { events: values.len(), bytes: body.len() })?;
-        for (index, value) in values.iter().enumerate() {
-            batch.push(reader.read(index, form, Ok(value)));
+        let items = intake::batch_items(form, &body, &gateway.limits)?;
+        let left = gateway.rates.take(&caller, Load { events: items.len(), bytes: body.len() })?;
+        for (index, value) in items.iter().enumerate() {
+            batch.push(reader.read_text(index, form, value.get().as_bytes()));
         }
         Ok(left)
     };

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use audit_event::control::{EventTypeRecord, Role, VALUE_VERSION};
+use audit_event::control::{EventTypeRecord, Role, Scope, VALUE_VERSION};
+use audit_event::credential::Caller;
 use audit_event::{Operation, Severity, event_type};
 use axum::Json;
 use axum::body::Body;
@@ -17,6 +18,7 @@ use utoipa::ToSchema;
 use crate::answer::{invalid_event_type, not_json};
 use crate::api::Gateway;
 use crate::body::{self, Coding};
+use crate::rates::Load;
 
 /// Types that one tenant may declare.
 const MAX_OWN_TYPES: usize = 1_000;
@@ -116,6 +118,7 @@ pub async fn list(
         (status = 409, description = "The catalogue has this type, or the tenant has too many", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Packed otherwise than by gzip or zstd", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Over a rate; see Retry-After", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Not written; send again, see Retry-After", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -126,10 +129,12 @@ pub async fn declare(
     body: Body,
 ) -> Result<StatusCode, Problem> {
     let caller = gateway.admission.authenticate(&headers)?;
-    require_admin(caller.role)?;
+    require_admin(&caller)?;
     let coding = Coding::of(&headers)?;
     let mut room = gateway.admission.make_room(&headers, coding)?;
     let body = body::read_body(body, coding, &gateway.limits, &mut room).await?;
+    gateway.rates.take(&caller, Load { events: 1, bytes: body.len() })?;
+    let _turn = gateway.turns.take(&caller.tenant_id).await?;
     let declaration: Declaration =
         serde_json::from_slice(&body).map_err(|error| not_json(error.to_string()))?;
     let record = declaration.into_record(name, &caller.tenant_id)?;
@@ -152,6 +157,7 @@ pub async fn declare(
         (status = 401, description = "No valid credential", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "Only the role admin may withdraw types", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The tenant has declared no such type", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Over a rate; see Retry-After", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Not written; send again, see Retry-After", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -161,7 +167,9 @@ pub async fn withdraw(
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let caller = gateway.admission.authenticate(&headers)?;
-    require_admin(caller.role)?;
+    require_admin(&caller)?;
+    gateway.rates.take(&caller, Load { events: 1, bytes: 0 })?;
+    let _turn = gateway.turns.take(&caller.tenant_id).await?;
     let control = gateway.admission.state();
     let record = control.own_event_type(&caller.tenant_id, &name);
     let record = record.ok_or_else(|| Problem::not_found("the tenant has declared no such type"))?;
@@ -185,11 +193,13 @@ async fn write(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn require_admin(role: Role) -> Result<(), Problem> {
-    if matches!(role, Role::Admin | Role::Operator) {
+fn require_admin(caller: &Caller) -> Result<(), Problem> {
+    if matches!(caller.role, Role::Admin | Role::Operator) && caller.may(Scope::Write) {
         Ok(())
     } else {
-        Err(Problem::forbidden("only the roles admin and operator may change a tenant's event types"))
+        Err(Problem::forbidden(
+            "only the roles admin and operator, with the scope write, may change a tenant's event types",
+        ))
     }
 }
 

@@ -1,5 +1,7 @@
 //! From a body to events, each item read on its own.
 
+use std::fmt;
+
 use audit_event::control::ControlState;
 use audit_event::credential::{Caller, Pepper};
 use audit_event::json::{Surroundings, TypeDefaults, parse_event};
@@ -7,7 +9,9 @@ use audit_event::policy::{Decision, DropReason};
 use audit_event::{AuditEvent, EventId, TraceContext};
 use axum::http::HeaderMap;
 use schemas::{avro, catalogue};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use service_kit::{Problem, clock};
 use uuid::Uuid;
 
@@ -33,29 +37,55 @@ pub enum Item {
     Rejected(Option<EventId>, Problem),
 }
 
-/// The values of a batch that is one JSON text.
-pub fn batch_values(form: Form, body: &[u8], limits: &Limits) -> Result<Vec<Value>, Problem> {
-    let values: Vec<Value> = match form {
-        Form::Json | Form::CloudEventBatch => match serde_json::from_slice(body) {
-            Ok(Value::Array(items)) => items,
-            Ok(_) => {
-                return Err(not_json(
-                    "a batch is a JSON array of events, or one event a line as NDJSON".to_owned(),
-                ));
-            }
-            Err(error) => return Err(not_json(error.to_string())),
-        },
+/// The items of a batch that is one JSON text, each still a text: of what they become, one at a time is held.
+pub fn batch_items<'b>(form: Form, body: &'b [u8], limits: &Limits) -> Result<Vec<&'b RawValue>, Problem> {
+    match form {
+        Form::Json | Form::CloudEventBatch => {}
         Form::CloudEvent | Form::CloudEventBinary => {
             return Err(unsupported_media(
                 "send one CloudEvent to /v1/events, or several as application/cloudevents-batch+json",
             ));
         }
         Form::NdJson => return Err(unsupported_media("lines are taken as they come")),
-    };
-    if values.len() > limits.max_batch_events {
-        return Err(too_large(format!("at most {} events in a batch", limits.max_batch_events)));
     }
-    Ok(values)
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let items = AtMost(limits.max_batch_events).deserialize(&mut reader);
+    let items = items.and_then(|items| reader.end().map(|()| items));
+    match items.map_err(|error| not_json(format!("a batch is a JSON array of events: {error}")))? {
+        Some(items) => Ok(items),
+        None => Err(too_large(format!("at most {} events in a batch", limits.max_batch_events))),
+    }
+}
+
+/// Reads an array of so many items; `None` if there are more, none of which is kept.
+struct AtMost(usize);
+
+impl<'de> DeserializeSeed<'de> for AtMost {
+    type Value = Option<Vec<&'de RawValue>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for AtMost {
+    type Value = Option<Vec<&'de RawValue>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array, or one event a line as NDJSON")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = array.next_element()? {
+            if items.len() == self.0 {
+                while array.next_element::<IgnoredAny>()?.is_some() {}
+                return Ok(None);
+            }
+            items.push(item);
+        }
+        Ok(Some(items))
+    }
 }
 
 /// Reads events for one caller.
@@ -97,7 +127,7 @@ impl<'a> Reader<'a> {
     pub fn read_one(&self, form: Form, headers: &HeaderMap, body: &[u8]) -> Result<Item, Problem> {
         let parse = || serde_json::from_slice(body).map_err(|error| not_json(error.to_string()));
         match form {
-            Form::Json | Form::CloudEvent => Ok(self.read(0, form, Ok(&parse()?))),
+            Form::Json | Form::CloudEvent => Ok(self.read(0, form, &parse()?)),
             Form::CloudEventBinary => {
                 let data = if body.is_empty() { None } else { Some(parse()?) };
                 Ok(self.read_cloud_event(CloudEvent::binary(headers, data, &self.caller.tenant_id)))
@@ -108,14 +138,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads an item of a request, which has been parsed or not.
-    pub fn read(&self, index: usize, form: Form, value: Result<&Value, Problem>) -> Item {
-        match (value, form) {
-            (Err(problem), _) => Item::Rejected(None, problem),
-            (Ok(value), Form::CloudEvent | Form::CloudEventBatch) => {
+    /// Reads an item of a request.
+    pub fn read_text(&self, index: usize, form: Form, text: &[u8]) -> Item {
+        match serde_json::from_slice(text) {
+            Ok(value) => self.read(index, form, &value),
+            Err(error) => Item::Rejected(None, not_json(error.to_string())),
+        }
+    }
+
+    fn read(&self, index: usize, form: Form, value: &Value) -> Item {
+        match form {
+            Form::CloudEvent | Form::CloudEventBatch => {
                 self.read_cloud_event(CloudEvent::structured(value, &self.caller.tenant_id))
             }
-            (Ok(value), _) => {
+            _ => {
                 let brings_one = value.get("event_id").is_some_and(Value::is_string);
                 // a random id asks the system, which is not worth it where it is thrown away
                 let assigned_id = if brings_one { EventId(Uuid::nil()) } else { self.assign_id(index) };
@@ -229,9 +265,21 @@ mod tests {
     #[test]
     fn a_batch_is_an_array_of_so_many() {
         let limits = Limits { max_batch_events: 3, ..Limits::default() };
-        assert_eq!(batch_values(Form::Json, b"[1, {}, 3]", &limits).expect("a batch").len(), 3);
-        assert!(batch_values(Form::Json, b"{}", &limits).is_err());
-        assert!(batch_values(Form::Json, b"[1,2,3,4]", &limits).is_err());
+        let status = |body: &'static [u8]| {
+            batch_items(Form::Json, body, &limits).map(|items| items.len()).map_err(|problem| problem.status)
+        };
+        assert_eq!(status(b" [1, {}, 3] "), Ok(3));
+        assert_eq!(status(b"[]"), Ok(0));
+        for (body, wanted) in [
+            (&b"{}"[..], 400),
+            (b"", 400),
+            (b"[1,2,3,4]", 413),
+            (b"[1,2,3,4", 400),
+            (b"[1] [2]", 400),
+            (b"[{\"a\":}]", 400),
+        ] {
+            assert_eq!(status(body), Err(wanted), "{}", String::from_utf8_lossy(body));
+        }
     }
 
     /// A producer signs what the gateway will encode.
@@ -245,7 +293,7 @@ mod tests {
         let record = PolicyRecord { v: 1, tenant_id: caller.tenant_id.clone(), policy };
         let record = serde_json::to_vec(&record).expect("json");
         control.apply("policy/demo", Some(&record)).expect("a policy");
-        let read = |value: &Value| reader(&caller, &control, None).read(0, Form::Json, Ok(value));
+        let read = |value: &Value| reader(&caller, &control, None).read(0, Form::Json, value);
         let mut value = json!({
             "event_id": "0192f0c1-2345-7abc-8def-0123456789ab", "event_type": "user.login",
             "occurred_at": "2026-11-02T10:00:00Z", "actor": {"id": "alice"},
@@ -265,7 +313,7 @@ mod tests {
         assert!(matches!(read(&value), Item::Event(_)));
         value["actor"]["id"] = json!("mallory");
         assert!(matches!(read(&value), Item::Rejected(..)), "another event under the signature");
-        let free = reader(&caller, &unsigned, None).read(0, Form::Json, Ok(&value));
+        let free = reader(&caller, &unsigned, None).read(0, Form::Json, &value);
         assert!(matches!(free, Item::Event(_)), "who asks for none keeps what comes");
     }
 }

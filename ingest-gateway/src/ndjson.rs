@@ -7,32 +7,36 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Hands over each line that ends in this piece; empty ones are none.
-    pub fn push(&mut self, piece: &[u8], mut each: impl FnMut(&[u8])) {
+    /// So many bytes of a line are held.
+    pub fn begun(&self) -> usize {
+        self.begun.len()
+    }
+
+    /// Hands over each line that ends in this piece; empty ones are none. A fault ends it.
+    pub fn push<E>(&mut self, piece: &[u8], mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let mut parts = piece.split(|byte| *byte == b'\n');
-        let Some(last) = parts.next_back() else { return };
+        let Some(last) = parts.next_back() else { return Ok(()) };
         for part in parts {
             if self.begun.is_empty() {
-                give(part, &mut each);
+                give(part, &mut each)?;
             } else {
                 self.begun.extend_from_slice(part);
-                give(&std::mem::take(&mut self.begun), &mut each);
+                give(&std::mem::take(&mut self.begun), &mut each)?;
             }
         }
         self.begun.extend_from_slice(last);
+        Ok(())
     }
 
     /// The last line need not end.
-    pub fn finish(self, mut each: impl FnMut(&[u8])) {
-        give(&self.begun, &mut each);
+    pub fn finish<E>(self, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        give(&self.begun, &mut each)
     }
 }
 
-fn give(line: &[u8], each: &mut impl FnMut(&[u8])) {
+fn give<E>(line: &[u8], each: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
     let line = line.trim_ascii();
-    if !line.is_empty() {
-        each(line);
-    }
+    if line.is_empty() { Ok(()) } else { each(line) }
 }
 
 #[cfg(test)]
@@ -44,9 +48,23 @@ mod tests {
         let body = b"{\"a\": 1}\n\n {\"b\": 2}\r\nlast";
         for size in 1..=body.len() {
             let (mut lines, mut found) = (Lines::default(), Vec::new());
-            body.chunks(size).for_each(|piece| lines.push(piece, |line| found.push(line.to_vec())));
-            lines.finish(|line| found.push(line.to_vec()));
+            let mut keep = |line: &[u8]| {
+                found.push(line.to_vec());
+                Ok::<(), ()>(())
+            };
+            body.chunks(size).try_for_each(|piece| lines.push(piece, &mut keep)).expect("taken");
+            lines.finish(keep).expect("taken");
             assert_eq!(found, [&b"{\"a\": 1}"[..], b"{\"b\": 2}", b"last"], "cut by {size}");
         }
+    }
+
+    #[test]
+    fn a_fault_ends_it() {
+        let mut taken = 0;
+        let ended = Lines::default().push(b"a\nb\nc\n", |_| {
+            taken += 1;
+            if taken < 2 { Ok(()) } else { Err("full") }
+        });
+        assert_eq!((ended, taken), (Err("full"), 2));
     }
 }

@@ -83,7 +83,7 @@ impl Receipts {
             let keys = Keys::parse(texts)?;
             tracing::info!(
                 verifier = keys.signing.verifier(),
-                "receipts are signed by another key from now on"
+                "the keys of receipts changed; this one signs now"
             );
             self.keys.store(Arc::new(keys));
         }
@@ -129,7 +129,11 @@ fn read(config: &ReceiptConfig) -> anyhow::Result<(String, Option<String>)> {
     let key_file = config.key_file.as_ref().context(
         "receipts.key_file is not set: `sealtrail receipt-keys create --file FILE` makes the key that signs receipts",
     )?;
-    let listed = config.listed_keys_file.as_deref().filter(|file| file.exists());
+    let listed = match config.listed_keys_file.as_deref() {
+        // a list that only cannot be reached is a fault: its keys must not drop off
+        Some(file) if file.try_exists().with_context(|| format!("read {}", file.display()))? => Some(file),
+        _ => None,
+    };
     Ok((read_text(key_file)?, listed.map(read_text).transpose()?))
 }
 

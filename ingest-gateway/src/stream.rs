@@ -4,7 +4,8 @@
 use audit_event::credential::Caller;
 use service_kit::Problem;
 
-use crate::answer::{not_json, too_large};
+use crate::admit::BodyRoom;
+use crate::answer::too_large;
 use crate::body::Pieces;
 use crate::config::Limits;
 use crate::form::Form;
@@ -25,33 +26,31 @@ pub struct Terms<'a> {
 
 impl Terms<'_> {
     /// Takes all lines, or those before the problem.
-    pub async fn take(&self, mut pieces: Pieces, batch: &mut Batch<'_>) -> Result<Left, Problem> {
+    pub async fn take(
+        &self,
+        mut pieces: Pieces,
+        mut room: BodyRoom,
+        batch: &mut Batch<'_>,
+    ) -> Result<Left, Problem> {
         let mut lines = Lines::default();
         let mut left = self.rates.take(self.caller, Load { events: 0, bytes: 0 })?;
         while let Some(piece) = pieces.next().await? {
-            let mut whole = Vec::new();
-            lines.push(&piece, |line| whole.push(line.to_vec()));
+            room.hold(piece.len() + lines.begun())?;
             let _turn = self.turns.take(&self.caller.tenant_id).await?;
-            left = self.produce(&whole, piece.len(), batch)?;
+            left = self.rates.take(self.caller, Load { events: 0, bytes: piece.len() })?;
+            lines.push(&piece, |line| self.produce(line, batch).map(|now| left = now))?;
         }
-        let mut last = Vec::new();
-        lines.finish(|line| last.push(line.to_vec()));
-        if !last.is_empty() {
-            left = self.produce(&last, 0, batch)?;
-        }
+        lines.finish(|line| self.produce(line, batch).map(|now| left = now))?;
         Ok(left)
     }
 
-    fn produce(&self, lines: &[Vec<u8>], bytes: usize, batch: &mut Batch<'_>) -> Result<Left, Problem> {
-        if batch.len() + lines.len() > self.limits.max_batch_events {
+    /// Counted line by line: a packed body can become millions of them at once.
+    fn produce(&self, line: &[u8], batch: &mut Batch<'_>) -> Result<Left, Problem> {
+        if batch.len() >= self.limits.max_batch_events {
             return Err(too_large(format!("at most {} events in a batch", self.limits.max_batch_events)));
         }
-        let left = self.rates.take(self.caller, Load { events: lines.len(), bytes })?;
-        for line in lines {
-            let value = serde_json::from_slice(line).map_err(|error| not_json(error.to_string()));
-            let item = self.reader.read(batch.len(), Form::NdJson, value.as_ref().map_err(Clone::clone));
-            batch.push(item);
-        }
+        let left = self.rates.take(self.caller, Load { events: 1, bytes: 0 })?;
+        batch.push(self.reader.read_text(batch.len(), Form::NdJson, line));
         Ok(left)
     }
 }

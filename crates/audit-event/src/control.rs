@@ -1,6 +1,6 @@
 //! The control plane: the values of the compacted topic `audit.control.v1` and the state that they add up to.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
@@ -160,6 +160,7 @@ pub struct ControlState {
     pub trail: Option<TrailRecord>,
     pub tenants: HashMap<TenantId, TenantRecord>,
     pub policies: HashMap<TenantId, Policy>,
+    unreadable_policies: HashSet<TenantId>,
     pub api_keys: HashMap<String, ApiKeyRecord>,
     pub api_key_uses: HashMap<String, ApiKeyUseRecord>,
     /// By tenant and name.
@@ -172,18 +173,39 @@ impl ControlState {
         match key.split_once('/') {
             None if key == TRAIL_KEY => self.trail = read(value)?,
             Some(("tenant", id)) => put(&mut self.tenants, id.parse().ok(), read(value)?),
-            Some(("policy", id)) => {
-                let policy: Option<PolicyRecord> = read(value)?;
-                let policy = policy.map(|record| record.policy);
-                policy.iter().try_for_each(Policy::check)?;
-                put(&mut self.policies, id.parse().ok(), policy);
-            }
+            Some(("policy", id)) => return self.put_policy(id, value),
             Some(("api-key", id)) => put(&mut self.api_keys, Some(id.to_owned()), read(value)?),
             Some(("api-key-use", id)) => put(&mut self.api_key_uses, Some(id.to_owned()), read(value)?),
             Some(("event-type", id)) => self.put_event_type(id, read(value)?),
             _ => {}
         }
         Ok(())
+    }
+
+    fn put_policy(&mut self, id: &str, value: Option<&[u8]>) -> Result<(), ControlError> {
+        let Ok(tenant) = id.parse::<TenantId>() else { return Ok(()) };
+        let policy = read(value).and_then(|record: Option<PolicyRecord>| {
+            record.map(|record| record.policy.check().map(|()| record.policy)).transpose().map_err(Into::into)
+        });
+        match policy {
+            Ok(policy) => {
+                self.unreadable_policies.remove(&tenant);
+                put(&mut self.policies, Some(tenant), policy);
+                Ok(())
+            }
+            Err(error) => {
+                if !self.policies.contains_key(&tenant) {
+                    self.unreadable_policies.insert(tenant);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether what the tenant asks for is known: not where its policy cannot be read and no earlier one was. Nothing may
+    /// then be taken for it, since it may ask for signatures.
+    pub fn knows_policy_of(&self, tenant: &TenantId) -> bool {
+        !self.unreadable_policies.contains(tenant)
     }
 
     fn put_event_type(&mut self, id: &str, record: Option<EventTypeRecord>) {
@@ -269,6 +291,11 @@ mod tests {
         assert_eq!(state.policy_of(&tenant).level, AuditLevel::All);
         state.apply("policy/demo", None).expect("a tombstone applies");
         assert_eq!(state.policy_of(&tenant), &Policy::default());
+        let other: TenantId = "other".parse().expect("a tenant");
+        assert!(state.apply("policy/other", Some(b"{")).is_err());
+        assert!(state.knows_policy_of(&tenant) && !state.knows_policy_of(&other), "no last good one");
+        state.apply("policy/other", Some(br#"{"v":1,"tenant_id":"other","level":"all"}"#)).expect("applies");
+        assert!(state.knows_policy_of(&other));
         let declared = br#"{"v":1,"tenant_id":"demo","name":"pay.run","operation":"execute","severity":"info","description":"A run."}"#;
         state.apply("event-type/demo/pay.run", Some(declared)).expect("applies");
         assert!(state.own_event_type(&tenant, "pay.run").is_some());

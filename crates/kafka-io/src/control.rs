@@ -17,6 +17,8 @@ use crate::config::KafkaConfig;
 use crate::reach::{Asker, Doorman, ask};
 use crate::{KafkaError, topics};
 
+/// Records that are applied before the state is shown again, if more keep coming.
+const MAX_UNPUBLISHED: u32 = 1_000;
 /// How long one poll waits; also how late a stop is noticed.
 const POLL_MS: u64 = 100;
 /// The wait before a follower that failed tries again.
@@ -106,13 +108,22 @@ fn follow(
     if is_caught_up {
         publish(&fresh, state, caught_up);
     }
+    // records that are applied and not published: a copy of the state for each one of a flood would be much
+    let mut unpublished = 0;
     while !stop.is_cancelled() {
-        let Some(polled) = consumer.poll(Duration::from_millis(POLL_MS)) else {
+        if is_caught_up && unpublished >= MAX_UNPUBLISHED {
+            publish(&fresh, state, caught_up);
+            unpublished = 0;
+        }
+        let wait = if unpublished > 0 { Duration::ZERO } else { Duration::from_millis(POLL_MS) };
+        let Some(polled) = consumer.poll(wait) else {
             // compaction and markers can leave the last offsets without a record
-            if !is_caught_up && position_of(&consumer, topic) >= high {
-                is_caught_up = true;
+            let has_come_to_the_end = !is_caught_up && position_of(&consumer, topic) >= high;
+            is_caught_up |= has_come_to_the_end;
+            if has_come_to_the_end || (is_caught_up && unpublished > 0) {
                 publish(&fresh, state, caught_up);
             }
+            unpublished = 0;
             continue;
         };
         let record = polled.map_err(|e| KafkaError::new(format!("read {topic}"), e))?;
@@ -121,9 +132,7 @@ fn follow(
             tracing::error!(%error, key = %key, offset = record.offset(), "control record not applied");
         }
         is_caught_up |= record.offset() + 1 >= high;
-        if is_caught_up {
-            publish(&fresh, state, caught_up);
-        }
+        unpublished += 1;
     }
     Ok(())
 }

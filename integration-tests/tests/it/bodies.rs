@@ -52,6 +52,13 @@ async fn packed_bodies_are_unpacked_and_bombs_are_not() {
         let (status, problem) = send(coding, "application/json", bomb[..bomb.len() / 2].to_vec()).await;
         assert!([400, 413].contains(&status.as_u16()), "{coding}, cut: {status} {problem}");
     }
+    // ten KiB that are five million lines, or items
+    let lines = gzip(&b"1\n".repeat(5_000_000));
+    let (status, batch) = send("gzip", "application/x-ndjson", lines).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(batch["results"].as_array().map(Vec::len), Some(10_000));
+    let items = gzip(&[b"[".as_slice(), &b"1,".repeat(5_000_000), b"1]"].concat());
+    assert_eq!(send("gzip", "application/json", items).await.0, StatusCode::PAYLOAD_TOO_LARGE);
     let (status, problem) = send("gzip", "application/json", array).await;
     assert_eq!(
         (status, &problem["type"]),

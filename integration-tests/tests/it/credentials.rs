@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use integration_tests::eventually;
 use integration_tests::stack::{Stack, shared};
 use integration_tests::tenant::{Tenant, answer, event};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 /// What a command prints as JSON.
@@ -61,6 +61,9 @@ async fn scopes_narrow_what_a_key_may_do() {
     })
     .await;
     assert_eq!(status_of(&narrow).await, StatusCode::FORBIDDEN);
+    let declaration = json!({"description": "A payroll run was started."});
+    let declare = narrow.gateway(Method::PUT, "/v1/event-types/payroll.run").json(&declaration);
+    assert_eq!(answer(declare).await.0, StatusCode::FORBIDDEN, "an admin's role does not widen a scope");
     let nothing = stack.run(
         "sealtrail",
         &["keys", "create", "--tenant", "scopes", "--role", "producer", "--scopes", "read"],

@@ -9,16 +9,19 @@ use tower_http::cors::CorsLayer;
 use crate::request_context::{CORRELATION_HEADER, TRACEPARENT, TRACESTATE};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// For whom an operator acts.
+const ACTING_FOR: HeaderName = HeaderName::from_static("sealtrail-tenant");
 /// Source: draft-ietf-httpapi-ratelimit-headers.
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-const METHODS: [Method; 3] = [Method::GET, Method::HEAD, Method::POST];
-const REQUEST_HEADERS: [HeaderName; 7] = [
+const METHODS: [Method; 5] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE];
+const REQUEST_HEADERS: [HeaderName; 8] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     header::CONTENT_ENCODING,
     IDEMPOTENCY_KEY,
+    ACTING_FOR,
     CORRELATION_HEADER,
     TRACEPARENT,
     TRACESTATE,
