@@ -49,7 +49,7 @@ pub struct NewEvent {
 
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum OperationSymbol {
+pub enum OperationSymbol {
     Create,
     Read,
     Update,
@@ -70,7 +70,7 @@ enum OutcomeSymbol {
 
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum SeveritySymbol {
+pub enum SeveritySymbol {
     Debug,
     Info,
     Notice,

@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use crate::answer::{invalid_event_type, not_json};
 use crate::api::Gateway;
 use crate::body::{self, Coding};
+use crate::event_schema::{OperationSymbol, SeveritySymbol};
 use crate::rates::Load;
 
 /// Types that one tenant may declare.
@@ -68,11 +69,11 @@ enum TypeOrigin {
 pub struct Declaration {
     /// What its events do where the producer does not say: create, read, update, delete, execute, access or other.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "execute")]
+    #[schema(inline, value_type = Option<OperationSymbol>)]
     operation: Option<String>,
     /// debug, info, notice, warning, error or critical.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "info")]
+    #[schema(inline, value_type = Option<SeveritySymbol>)]
     severity: Option<String>,
     /// A sentence for people.
     #[schema(min_length = 1, max_length = 1000, example = "A payroll run was started.")]
