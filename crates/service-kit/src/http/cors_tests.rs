@@ -34,8 +34,8 @@ async fn a_preflight_is_answered_without_a_key() {
     assert!(head.starts_with("http/1.1 200"), "{head}");
     for line in [
         "access-control-allow-origin: https://console.example.org\r\n",
-        "access-control-allow-methods: get,head,post\r\n",
-        "authorization,content-type,content-encoding,idempotency-key,x-correlation-id,traceparent",
+        "access-control-allow-methods: get,head,post,put,delete\r\n",
+        "authorization,content-type,content-encoding,idempotency-key,sealtrail-tenant,x-correlation-id,traceparent",
         "access-control-max-age: 600\r\n",
     ] {
         assert!(head.contains(line), "{line} in {head}");
