@@ -37,7 +37,7 @@ use service_kit::metrics::Listener;
 use service_kit::service::{Service, Started};
 use service_kit::{admin, docs_page, http, lifecycle, secret};
 
-/// A request is thousands of small allocations; this takes a fifth off what they cost together with the work itself.
+/// Batches are many small allocations: glibc's took a fifth of the gateway's CPU in the bench of 100 events a body.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
