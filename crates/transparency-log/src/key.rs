@@ -2,6 +2,7 @@
 //! and `<name>+<id>+<key>`. Source: <https://c2sp.org/signed-note>.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -43,11 +44,16 @@ pub enum KeyError {
     Signature { name: String },
 }
 
+/// Signs bytes with Ed25519 under one key.
+pub type Ed25519Signer = Arc<dyn Fn(&[u8]) -> [u8; 64] + Send + Sync>;
+
 /// An Ed25519 key with its name. Never printed.
 #[derive(Clone)]
 pub struct SigningKey {
     name: String,
     key: ed25519_dalek::SigningKey,
+    key_id: u32,
+    signer: Ed25519Signer,
 }
 
 impl SigningKey {
@@ -58,7 +64,19 @@ impl SigningKey {
         if !is_fine {
             return Err(KeyError::Name);
         }
-        Ok(Self { name: name.to_owned(), key: ed25519_dalek::SigningKey::from_bytes(seed) })
+        let key = ed25519_dalek::SigningKey::from_bytes(seed);
+        let public = key.verifying_key();
+        let key_id = signed_note::key_id(name, &[&[ED25519], public.as_bytes().as_slice()].concat());
+        let signs = key.clone();
+        let signer: Ed25519Signer = Arc::new(move |text| signs.sign(text).to_bytes());
+        Ok(Self { name: name.to_owned(), key, key_id, signer })
+    }
+
+    /// Lets another implementation sign, which gets the key's 32 bytes: this crate's runs in a browser too, and is slower
+    /// than those in assembly. The signatures are the same ones (RFC 8032, 5.1.6).
+    pub fn signed_by<E>(self, make: impl FnOnce(&[u8; 32]) -> Result<Ed25519Signer, E>) -> Result<Self, E> {
+        let signer = make(self.key.as_bytes())?;
+        Ok(Self { signer, ..self })
     }
 
     pub fn parse(text: &str) -> Result<Self, KeyError> {
@@ -79,7 +97,7 @@ impl SigningKey {
     /// As it is kept in its file: a secret.
     pub fn secret_text(&self) -> String {
         let key = STANDARD.encode([&[ED25519], self.key.as_bytes().as_slice()].concat());
-        format!("PRIVATE+KEY+{}+{:08x}+{key}", self.name, self.key_id())
+        format!("PRIVATE+KEY+{}+{:08x}+{key}", self.name, self.key_id)
     }
 
     /// What others verify with.
@@ -101,12 +119,11 @@ impl Signer for SigningKey {
     }
 
     fn key_id(&self) -> u32 {
-        let public = self.key.verifying_key();
-        signed_note::key_id(&self.name, &[&[ED25519], public.as_bytes().as_slice()].concat())
+        self.key_id
     }
 
     fn sign(&self, text: &[u8]) -> Result<Vec<u8>, signature::Error> {
-        Ok(self.key.sign(text).to_vec())
+        Ok((self.signer)(text).to_vec())
     }
 }
 

@@ -4,5 +4,5 @@
 mod key;
 mod receipt;
 
-pub use key::{KeyError, SigningKey, VerifierKeys};
+pub use key::{Ed25519Signer, KeyError, SigningKey, VerifierKeys};
 pub use receipt::{MAX_RECORDS_OF_A_RECEIPT, Receipt, ReceiptError, ReceiptRecord, hex_of};

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::side::Side;
+
 const QUICK_ROUNDS: usize = 3;
 const QUICK_SECONDS: u64 = 4;
 
@@ -33,7 +35,7 @@ pub struct GatewayArgs {
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=600))]
     pub seconds: Option<u64>,
     /// Keep-alive connections of the client, each with one request under way
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     pub connections: u64,
     /// Only these figures, such as G1,G3; the others are written as incomplete
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
@@ -64,6 +66,12 @@ impl GatewayArgs {
 
     pub fn side(&self) -> Duration {
         Duration::from_secs(self.seconds.unwrap_or(if self.quick { QUICK_SECONDS } else { 10 }))
+    }
+
+    /// How long a side runs before anything is measured.
+    pub fn warm_up(&self, side: Side) -> Duration {
+        let for_the_broker = Duration::from_secs(if self.scale() == "full" { 30 } else { 5 });
+        if side.is_kept() { for_the_broker } else { self.side() / 2 }
     }
 
     /// How much the figures may be relied on.

@@ -78,14 +78,15 @@ fn is_needed(side: Side, figures: &[Figure]) -> bool {
     figures.iter().filter(open).any(|figure| [figure.gauge.side, figure.gauge.against].contains(&side))
 }
 
-/// The first seconds of a broker and of a gateway are slower than all others.
+/// The first minute of a broker is slower than all others: its virtual machine compiles while it runs, and takes three times
+/// the CPU for a record (measured), which on few cores everybody feels.
 fn warm_up(scene: &mut Scene, args: &GatewayArgs, figures: &mut [Figure], live: &Live) {
     live.heading("warming up");
     for side in Side::ALL {
         if !is_needed(side, figures) {
             continue;
         }
-        if let Err(error) = scene.measure(side, args.side() / 2) {
+        if let Err(error) = scene.measure(side, args.warm_up(side)) {
             let concerned = |figure: &&mut Figure| [figure.gauge.side, figure.gauge.against].contains(&side);
             figures.iter_mut().filter(concerned).for_each(|figure| fail(figure, &error, live));
         }

@@ -1,4 +1,4 @@
-//! Those who hold connections and want nothing: idle ones, and slow ones that send a byte a second.
+//! Those who hold connections: idle ones that rest after one request, and slow ones that send a byte a second.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -162,7 +162,10 @@ async fn occupy(mut stream: TcpStream, manner: Manner, plan: &Plan) -> std::io::
     let host = &plan.address.host;
     let head = format!("POST /v1/events HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n");
     match manner {
-        Manner::Idle => {}
+        // as a client of a pool: one request, then a rest for as long as the gateway lets it
+        Manner::Idle => {
+            stream.write_all(format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).await?;
+        }
         Manner::SlowHeaders => {
             return drip(&mut stream, format!("{head}X-Slow: {}", "s".repeat(3_600)).as_bytes()).await;
         }
