@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use aws_lc_rs::signature::Ed25519KeyPair;
 use audit_event::{RecordTime, TrailId};
+use aws_lc_rs::signature::Ed25519KeyPair;
 use schemars::JsonSchema;
 use schemas::EVENTS_TOPIC;
 use serde::{Deserialize, Serialize};
 use service_kit::Shutdown;
-use transparency_log::{Ed25519Signer, MAX_RECORDS_OF_A_RECEIPT, Receipt, ReceiptRecord, SigningKey, VerifierKeys};
+use transparency_log::{
+    Ed25519Signer, MAX_RECORDS_OF_A_RECEIPT, Receipt, ReceiptRecord, SigningKey, VerifierKeys,
+};
 
 /// The signed answers for accepted events.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

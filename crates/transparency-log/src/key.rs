@@ -9,7 +9,6 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::Signer as _;
 use signed_note::{
     Note, NoteError, Signer, StandardSigner, StandardVerifier, Verifier, VerifierList, is_key_name_valid,
-    new_ed25519_verifier_key,
 };
 use thiserror::Error;
 
@@ -30,6 +29,10 @@ pub enum KeyError {
         "the signing key cannot be read: it is one line `PRIVATE+KEY+<name>+<id>+<key>`; make one with `sealtrail receipt-keys create`"
     )]
     Signing,
+    #[error(
+        "the secret of the logs cannot be read: it is one line `SEALTRAIL+LOG+KEY+<name>+<key>`; make one with `sealtrail log-keys create`"
+    )]
+    Log,
     #[error("line {line} is no verifier key `<name>+<id>+<key>`")]
     Verifier { line: usize },
     #[error("more than {MAX_KEYS} verifier keys")]
@@ -42,6 +45,17 @@ pub enum KeyError {
     UnknownSigner { known: usize },
     #[error("the signature of key {name} is wrong: the text or the signature was altered")]
     Signature { name: String },
+}
+
+pub(crate) fn check_name(name: &str) -> Result<(), KeyError> {
+    let is_fine = is_key_name_valid(name) && name.len() <= MAX_NAME_BYTES && !name.contains(char::is_control);
+    if is_fine { Ok(()) } else { Err(KeyError::Name) }
+}
+
+/// The text of a verifier key.
+pub(crate) fn key_of(name: &str, algorithm: u8, public: &[u8]) -> String {
+    let bytes = [&[algorithm], public].concat();
+    format!("{name}+{:08x}+{}", signed_note::key_id(name, &bytes), STANDARD.encode(&bytes))
 }
 
 /// Signs bytes with Ed25519 under one key.
@@ -59,11 +73,7 @@ pub struct SigningKey {
 impl SigningKey {
     /// A key out of 32 random bytes.
     pub fn of_seed(name: &str, seed: &[u8; 32]) -> Result<Self, KeyError> {
-        let is_fine =
-            is_key_name_valid(name) && name.len() <= MAX_NAME_BYTES && !name.contains(char::is_control);
-        if !is_fine {
-            return Err(KeyError::Name);
-        }
+        check_name(name)?;
         let key = ed25519_dalek::SigningKey::from_bytes(seed);
         let public = key.verifying_key();
         let key_id = signed_note::key_id(name, &[&[ED25519], public.as_bytes().as_slice()].concat());
@@ -102,7 +112,7 @@ impl SigningKey {
 
     /// What others verify with.
     pub fn verifier(&self) -> String {
-        new_ed25519_verifier_key(&self.name, &self.key.verifying_key())
+        key_of(&self.name, ED25519, self.key.verifying_key().as_bytes())
     }
 
     /// The signed note of a text, which ends with a newline.
