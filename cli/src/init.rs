@@ -9,7 +9,7 @@ use clickhouse_io::{ClickHouse, Sql};
 use kafka_io::control::{ControlWriter, read_once};
 use kafka_io::topics::{self, Replication, TopicSpec};
 use kafka_io::{KafkaConfig, KafkaError};
-use schemas::{CONTROL_TOPIC, DEAD_LETTERS_TOPIC, EVENTS_SUBJECT, EVENTS_TOPIC};
+use schemas::{CHECKPOINTS_TOPIC, CONTROL_TOPIC, DEAD_LETTERS_TOPIC, EVENTS_SUBJECT, EVENTS_TOPIC};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -96,6 +96,7 @@ async fn make_topics(kafka: &KafkaConfig, flags: &InitFlags) -> Result<Vec<&'sta
         TopicSpec::events(EVENTS_TOPIC, flags.partitions),
         TopicSpec::dead_letters(DEAD_LETTERS_TOPIC),
         TopicSpec::control(CONTROL_TOPIC),
+        TopicSpec::checkpoints(CHECKPOINTS_TOPIC),
     ];
     let mut missing = Vec::new();
     for spec in specs {

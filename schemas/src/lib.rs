@@ -16,6 +16,7 @@ pub const EVENTS_TOPIC: &str = "audit.events.v1";
 pub const EVENTS_SUBJECT: &str = "audit.events.v1-value";
 pub const DEAD_LETTERS_TOPIC: &str = "audit.dead-letters.v1";
 pub const CONTROL_TOPIC: &str = "audit.control.v1";
+pub const CHECKPOINTS_TOPIC: &str = "audit.checkpoints.v1";
 
 /// The largest record value that the trail takes, in bytes.
 pub const MAX_RECORD_BYTES: usize = 1024 * 1024;

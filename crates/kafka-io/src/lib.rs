@@ -10,6 +10,7 @@ pub mod producer;
 mod reach;
 pub mod registry;
 pub mod security;
+pub mod tail;
 pub mod topic_check;
 pub mod topics;
 pub mod unread;

@@ -52,6 +52,16 @@ impl TopicSpec {
         spec
     }
 
+    /// Signed checkpoints, for whoever wants to hold the logs to what they once said: kept for ever.
+    pub fn checkpoints(name: &'static str) -> Self {
+        let settings = vec![
+            ("cleanup.policy", "delete".to_owned()),
+            ("retention.ms", "-1".to_owned()),
+            ("unclean.leader.election.enable", "false".to_owned()),
+        ];
+        Self { name, partitions: 1, settings }
+    }
+
     pub fn control(name: &'static str) -> Self {
         let settings = vec![
             ("cleanup.policy", "compact".to_owned()),

@@ -4,6 +4,7 @@ use audit_event::{PartitionId, TrailId};
 use thiserror::Error;
 
 use crate::key::{KeyError, SigningKey};
+use crate::policy::{Policy, TrustError};
 use crate::proof::Tree;
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -48,6 +49,14 @@ impl Checkpoint {
     /// The signed note. The key has the origin's name.
     pub fn sign(&self, key: &SigningKey) -> Result<String, CheckpointError> {
         Ok(key.sign(&self.text()?)?)
+    }
+}
+
+impl SigningKey {
+    /// Reads a checkpoint that this key has signed, under the origin that is its name.
+    pub fn own_checkpoint(&self, note: &str) -> Result<Checkpoint, TrustError> {
+        let policy = Policy::of_log(&self.verifier());
+        policy.check(note).map(|trusted| trusted.checkpoint)
     }
 }
 

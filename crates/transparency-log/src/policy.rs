@@ -88,6 +88,11 @@ impl Policy {
         if reading.has_quorum { Ok(reading.policy) } else { Err(PolicyError::NoQuorum) }
     }
 
+    /// One log, and no witness asked for.
+    pub(crate) fn of_log(key: &str) -> Self {
+        Self { logs: vec![key.to_owned()], ..Self::default() }
+    }
+
     /// The keys that receipts are believed under.
     pub fn receipt_keys(&self) -> &VerifierKeys {
         &self.receipt_keys
