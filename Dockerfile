@@ -13,7 +13,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
         target/release/sealtrail \
         target/release/sealtrail-gateway \
         target/release/sealtrail-processor \
-        target/release/sealtrail-query-api
+        target/release/sealtrail-query-api \
+        target/release/sealtrail-sealer
 
 FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="Sealtrail" \
@@ -27,6 +28,7 @@ COPY --from=builder \
     /out/sealtrail-gateway \
     /out/sealtrail-processor \
     /out/sealtrail-query-api \
+    /out/sealtrail-sealer \
     /usr/local/bin/
 COPY deploy/docker/http-ok /usr/local/bin/http-ok
 COPY LICENSE /usr/share/doc/sealtrail/LICENSE

@@ -23,11 +23,13 @@ ALLOWED = {
     "user-agents": set(),
     "transparency-log": {"audit-event"},
     "identity": {"audit-event", "client-security"},
+    "log-store": {"audit-event", "transparency-log"},
     "ingest-gateway": {"audit-event", "schemas", "service-kit", "kafka-io", "identity", "transparency-log"},
     "processor": {
         "audit-event", "pipeline-core", "schemas", "service-kit", "kafka-io", "clickhouse-io", "user-agents",
     },
     "query-api": {"audit-event", "schemas", "service-kit", "kafka-io", "clickhouse-io", "identity"},
+    "sealer": {"audit-event", "schemas", "service-kit", "kafka-io", "transparency-log", "log-store"},
     "cli": {
         "audit-event", "client-security", "pipeline-core", "schemas", "service-kit", "kafka-io", "clickhouse-io",
         "transparency-log",

@@ -108,6 +108,25 @@ Examples:
 
 JSON: {\"file\", \"verifier\"}";
 
+pub const LOG_KEYS_CREATE: &str = "\
+Examples:
+  sealtrail log-keys create --name example.com/audit --file log.key
+
+The sealer reads the file by its setting key_file. It holds a secret: who has it can sign another history in your name. The
+key of each log, <name>/<trail>/<partition>, and that of the heartbeat are derived from it.
+
+JSON: {\"file\", \"name\"}";
+
+pub const LOG_KEYS_POLICY: &str = "\
+Examples:
+  sealtrail log-keys policy --file log.key
+  sealtrail log-keys policy --file log.key --receipt-keys receipt-keys.txt
+
+The answer is a policy file (c2sp.org/tlog-policy) of public keys. Give it to auditors by a way that they trust: whoever can
+change it decides what they believe.
+
+JSON: {\"policy\"}";
+
 pub const SIGNING_KEYS_CREATE: &str = "\
 Examples:
   sealtrail signing-keys create --tenant payroll --algorithm hmac-sha256 --file payroll.signing

@@ -13,6 +13,7 @@ mod import;
 mod init;
 mod kafka_file;
 mod keys;
+mod log_keys;
 mod manual;
 mod moment;
 mod outgoing;
@@ -76,6 +77,9 @@ enum Command {
     /// Make the keys that sign the gateway's receipts
     #[command(subcommand)]
     ReceiptKeys(receipt_keys::ReceiptKeyCommand),
+    /// Make the secret of the sealed logs, and the policy file by which others check them
+    #[command(subcommand)]
+    LogKeys(log_keys::LogKeyCommand),
     /// Make users of ClickHouse who read one tenant's events by SQL
     #[command(subcommand)]
     Analysts(analysts::AnalystCommand),
@@ -128,6 +132,7 @@ async fn run(command: Command, format: Format) -> anyhow::Result<Outcome> {
         Command::SigningKeys(command) => return signing_keys::run(command, format).await,
         Command::Sign(flags) => sign::run(&flags)?,
         Command::ReceiptKeys(command) => receipt_keys::run(command, format)?,
+        Command::LogKeys(command) => log_keys::run(command, format).await?,
         Command::Analysts(command) => analysts::run(command, format).await?,
         Command::Import(command) => return import::run(command, format).await,
         Command::Send(flags) => return send::run(flags, format).await,

@@ -44,7 +44,7 @@ impl OwnStack {
         stack.wait_up().await?;
         if !plan.whole {
             // nothing here asks them, and they would take their share of the cores
-            for service in ["query-api", "clickhouse"] {
+            for service in ["sealer", "query-api", "clickhouse"] {
                 stack.stop(service).await?;
             }
         }

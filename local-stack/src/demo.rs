@@ -118,8 +118,8 @@ pub fn print_addresses(layout: &Layout, ports: &Ports, engines: &Engines) {
     println!("schema registry  {}", engines.registry_url);
     println!("  curl -s{ca} $SEALTRAIL_REGISTRY_URL/subjects");
     println!(
-        "health, metrics  gateway http://{}, processor http://{}, query API http://{}",
-        ports.gateway_admin, ports.processor_admin, ports.query_admin
+        "health, metrics  gateway http://{}, processor http://{}, query API http://{}, sealer http://{}",
+        ports.gateway_admin, ports.processor_admin, ports.query_admin, ports.sealer_admin
     );
     println!("  curl -s http://{}/readyz", ports.processor_admin);
     println!("\nCtrl-C (or `make down`) stops everything; data is kept until `make reset`.");

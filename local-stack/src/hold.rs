@@ -17,7 +17,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Args)]
 pub struct HoldFlags {
-    /// kafka, registry, clickhouse, gateway, processor or query-api
+    /// kafka, registry, clickhouse, gateway, processor, query-api or sealer
     service: String,
     #[command(flatten)]
     dir: DirFlags,

@@ -62,6 +62,11 @@ impl Layout {
         self.root.join("demo.env")
     }
 
+    /// Whom auditors of this stack believe.
+    pub fn policy(&self) -> PathBuf {
+        self.root.join("policy.txt")
+    }
+
     pub fn secret_file(&self, name: &str) -> PathBuf {
         self.root.join("secrets").join(name)
     }

@@ -46,6 +46,9 @@ pub struct PortFlags {
     /// Port of the query API for health and metrics
     #[arg(long, env = "SEALTRAIL_QUERY_ADMIN_PORT", default_value_t = 9103)]
     query_admin_port: u16,
+    /// Port of the sealer for health and metrics
+    #[arg(long, env = "SEALTRAIL_SEALER_ADMIN_PORT", default_value_t = 9104)]
+    sealer_admin_port: u16,
     /// Added to every port, so that several stacks run side by side
     #[arg(long, env = "SEALTRAIL_PORT_SHIFT", default_value_t = 0)]
     port_shift: u16,
@@ -69,6 +72,7 @@ pub struct Ports {
     pub gateway_admin: SocketAddr,
     pub processor_admin: SocketAddr,
     pub query_admin: SocketAddr,
+    pub sealer_admin: SocketAddr,
 }
 
 impl PortFlags {
@@ -91,6 +95,7 @@ impl PortFlags {
             gateway_admin: at(self.gateway_admin_port)?,
             processor_admin: at(self.processor_admin_port)?,
             query_admin: at(self.query_admin_port)?,
+            sealer_admin: at(self.sealer_admin_port)?,
         })
     }
 }
@@ -109,6 +114,7 @@ impl Ports {
             ("gateway's admin port", self.gateway_admin, "SEALTRAIL_GATEWAY_ADMIN_PORT"),
             ("processor's admin port", self.processor_admin, "SEALTRAIL_PROCESSOR_ADMIN_PORT"),
             ("query-api's admin port", self.query_admin, "SEALTRAIL_QUERY_ADMIN_PORT"),
+            ("sealer's admin port", self.sealer_admin, "SEALTRAIL_SEALER_ADMIN_PORT"),
         ];
         if is_secured {
             all.extend([

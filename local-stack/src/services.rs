@@ -121,6 +121,24 @@ pub async fn make_receipt_key(layout: &Layout) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The file of the secret that the logs' keys come from, among the secrets.
+const LOG_KEY: &str = "log-key";
+const LOG_NAME: &str = "local.sealtrail/audit";
+
+/// Makes the secret of the logs' keys, once.
+pub async fn make_log_key(layout: &Layout) -> anyhow::Result<()> {
+    let file = layout.secret_file(LOG_KEY).display().to_string();
+    sealtrail(&["log-keys", "create", "--name", LOG_NAME, "--file", &file], &[]).await?;
+    Ok(())
+}
+
+/// Writes what an auditor needs to believe the logs, beside the address list.
+pub async fn write_policy(layout: &Layout, variables: &[(&str, String)]) -> anyhow::Result<()> {
+    let file = layout.secret_file(LOG_KEY).display().to_string();
+    let policy = sealtrail(&["log-keys", "policy", "--file", &file], variables).await?;
+    std::fs::write(layout.policy(), policy).with_context(|| format!("write {}", layout.policy().display()))
+}
+
 pub fn program(name: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name(name);
     if !path.is_file() {
@@ -155,6 +173,15 @@ pub fn processor(engines: &Engines, ports: &Ports) -> anyhow::Result<Service> {
     set(&mut command, "PROCESSOR", "GROUP__INSTANCE_ID", "local-processor");
     clickhouse(&mut command, "PROCESSOR", engines, &engines.clickhouse.processor);
     Ok(Service::new("processor", command))
+}
+
+pub fn sealer(engines: &Engines, layout: &Layout, ports: &Ports) -> anyhow::Result<Service> {
+    let mut command = Command::new(program("sealtrail-sealer")?);
+    common(&mut command, "SEALER", engines, |users| &users.sealer);
+    set(&mut command, "SEALER", "ADMIN__LISTEN", &ports.sealer_admin.to_string());
+    set_path(&mut command, "SEALER", "KEY_FILE", &layout.secret_file(LOG_KEY));
+    set_path(&mut command, "SEALER", "STORE_DIR", &layout.data("sealed"));
+    Ok(Service::new("sealer", command))
 }
 
 pub fn query_api(engines: &Engines, layout: &Layout, ports: &Ports) -> anyhow::Result<Service> {

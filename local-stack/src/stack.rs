@@ -131,6 +131,7 @@ async fn start_all(
 ) -> anyhow::Result<()> {
     layout.secret("pepper")?;
     services::make_receipt_key(layout).await?;
+    services::make_log_key(layout).await?;
     let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).no_proxy().build()?;
     let engines = Starter { supervisor, choice: &flags.engines, layout, ports }.start().await?;
     let variables = engines.variables();
@@ -154,6 +155,7 @@ async fn start_all(
         (services::gateway(&engines, layout, ports)?, "gateway", ports.gateway_admin),
         (processor, PROCESSOR, ports.processor_admin),
         (services::query_api(&engines, layout, ports)?, "query-api", ports.query_admin),
+        (services::sealer(&engines, layout, ports)?, "sealer", ports.sealer_admin),
     ] {
         if flags.without_processor && name == PROCESSOR {
             continue;
@@ -164,6 +166,7 @@ async fn start_all(
             waited => waited?,
         }
     }
+    services::write_policy(layout, &variables).await?;
     demo::write_env(layout, ports, &engines, &api_key)?;
     targets::write(layout, ports, &engines)?;
     if !flags.no_sample {

@@ -16,6 +16,7 @@ pub fn write(layout: &Layout, ports: &Ports, engines: &Engines) -> anyhow::Resul
         ("sealtrail-gateway", Some(ports.gateway_admin)),
         ("sealtrail-processor", Some(ports.processor_admin)),
         ("sealtrail-query-api", Some(ports.query_admin)),
+        ("sealtrail-sealer", Some(ports.sealer_admin)),
         ("clickhouse", clickhouse),
     ]
     .into_iter()

@@ -11,7 +11,7 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 COMPOSE = YAML(typ="safe").load((ROOT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
 # our services: the variables of each begin with its own prefix
-OURS = {"gateway": "GATEWAY", "processor": "PROCESSOR", "query-api": "QUERY_API"}
+OURS = {"gateway": "GATEWAY", "processor": "PROCESSOR", "query-api": "QUERY_API", "sealer": "SEALER"}
 COMMAND_LINE = [name for name, service in SERVICES.items() if "exec sealtrail " in " ".join(service.get("entrypoint", []))]
 
 

@@ -56,6 +56,7 @@ pub struct KafkaUsers {
     pub gateway: KafkaUser,
     pub processor: KafkaUser,
     pub query_api: KafkaUser,
+    pub sealer: KafkaUser,
 }
 
 impl KafkaUsers {
@@ -73,11 +74,13 @@ impl KafkaUsers {
             gateway: user("gateway", ScramSha512, &[ScramSha512])?,
             processor: user("processor", ScramSha256, &[ScramSha256])?,
             query_api: user("query_api", Plain, &[Plain])?,
+            sealer: user("sealer", ScramSha512, &[ScramSha512])?,
         })
     }
 
-    pub fn all(&self) -> [&KafkaUser; 6] {
-        [&self.broker, &self.owner, &self.registry, &self.gateway, &self.processor, &self.query_api]
+    pub fn all(&self) -> [&KafkaUser; 7] {
+        let Self { broker, owner, registry, gateway, processor, query_api, sealer } = self;
+        [broker, owner, registry, gateway, processor, query_api, sealer]
     }
 
     /// Those who use a mechanism.
