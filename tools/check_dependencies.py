@@ -36,7 +36,7 @@ ALLOWED = {
     },
     "local-stack": {"audit-event", "client-security", "schemas"},
     "integration-tests": {
-        "audit-event", "client-security", "pipeline-core", "schemas", "clickhouse-io", "transparency-log",
+        "audit-event", "client-security", "pipeline-core", "schemas", "clickhouse-io", "transparency-log", "log-store",
     },
     "load-tests": {"audit-event", "client-security", "schemas"},
     "chaos": {"audit-event", "client-security", "schemas", "load-tests"},

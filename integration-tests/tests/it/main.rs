@@ -34,6 +34,7 @@ mod query_api;
 mod receipts;
 mod reference;
 mod registries;
+mod seal;
 mod secrets;
 mod secured;
 mod signatures;
