@@ -205,7 +205,7 @@ impl SealedLog {
                 self.terms.files.forget_partials_of(*tile).await?;
             }
         }
-        if self.number % KEPT_CHECKPOINTS == 0 {
+        if self.number.is_multiple_of(KEPT_CHECKPOINTS) {
             self.terms.files.forget_checkpoints_below(self.number - KEPT_CHECKPOINTS).await?;
         }
         Ok(())

@@ -13,7 +13,8 @@ use integration_tests::{kafka, program, workspace};
 use serde_json::{Value, json};
 
 const PORT: u16 = 9_090 + 21_000;
-const SERVICES: [&str; 3] = ["sealtrail-gateway", "sealtrail-processor", "sealtrail-query-api"];
+const SERVICES: [&str; 4] =
+    ["sealtrail-gateway", "sealtrail-processor", "sealtrail-query-api", "sealtrail-sealer"];
 /// Panels that show nothing while all is well, or while nobody asks in the moment.
 const MAY_BE_EMPTY: [&str; 1] = ["Running now"];
 

@@ -6,10 +6,11 @@ use std::process::{Command, Output};
 
 use integration_tests::{program, workspace};
 
-const SERVICES: [(&str, &str); 3] = [
+const SERVICES: [(&str, &str); 4] = [
     ("sealtrail-gateway", "GATEWAY"),
     ("sealtrail-processor", "PROCESSOR"),
     ("sealtrail-query-api", "QUERY_API"),
+    ("sealtrail-sealer", "SEALER"),
 ];
 /// Made up by tests and tools; no program reads them.
 const NOT_FOR_PEOPLE: [&str; 2] = ["SEALTRAIL_A", "SEALTRAIL_B"];
