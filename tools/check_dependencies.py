@@ -24,6 +24,8 @@ ALLOWED = {
     "transparency-log": {"audit-event"},
     "identity": {"audit-event", "client-security"},
     "log-store": {"audit-event", "transparency-log"},
+    "verifier": {"audit-event", "transparency-log"},
+    "verify": {"transparency-log", "verifier"},
     "ingest-gateway": {"audit-event", "schemas", "service-kit", "kafka-io", "identity", "transparency-log"},
     "processor": {
         "audit-event", "pipeline-core", "schemas", "service-kit", "kafka-io", "clickhouse-io", "user-agents",
@@ -43,8 +45,9 @@ ALLOWED = {
 }
 
 # Nothing that waits, tells the time or draws a number: the pure crates stay pure.
-PURE = {"audit-event", "pipeline-core", "schemas", "transparency-log"}
+PURE = {"audit-event", "pipeline-core", "schemas", "transparency-log", "verifier"}
 IMPURE = {"tokio", "rand", "getrandom", "reqwest", "axum", "hyper", "rdkafka", "clickhouse", "tracing"}
+STRANGERS_BAN = {"rdkafka", "rdkafka-sys", "clickhouse", "reqwest", "hyper", "tokio", "axum", "kafka-io", "clickhouse-io"}
 # `std` has clocks and waits too.
 PURE_SOURCE_BREACH = re.compile(r"\b(Instant::now|SystemTime|Utc::now|thread::sleep|\.await\b|async fn)")
 
@@ -72,6 +75,21 @@ def breaches_of_purity(packages: dict) -> list[str]:
                 if PURE_SOURCE_BREACH.search(line) and not line.lstrip().startswith("//"):
                     found.append(f"{source.relative_to(ROOT)}:{number}: {name} is pure: {line.strip()}")
     return found
+
+
+def breaches_of_a_strangers_tool(packages: dict, resolve: dict) -> list[str]:
+    """An auditor's command must not link what it would have to trust: no client of an engine, nothing that connects."""
+    by_id = {node["id"]: node for node in resolve["nodes"]}
+    waiting, seen = [packages["verify"]["id"]], set()
+    while waiting:
+        node = waiting.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        ordinary = [d for d in by_id[node]["deps"] if any(kind["kind"] is None for kind in d["dep_kinds"])]
+        waiting += [d["pkg"] for d in ordinary]
+    names = {identity.split("#")[-1].split("@")[0].rsplit("/", 1)[-1] for identity in seen}
+    return [f"sealtrail-verify links {name}" for name in sorted(names & STRANGERS_BAN)]
 
 
 def breaches_of_wrappers(packages: dict, everything: list, deny: dict) -> list[str]:
@@ -134,6 +152,7 @@ def main() -> int:
     found = (
         breaches_of_direction(packages)
         + breaches_of_purity(packages)
+        + breaches_of_a_strangers_tool(packages, metadata["resolve"])
         + breaches_of_wrappers(packages, everything, deny)
         + breaches_of_licences(everything, deny)
     )

@@ -108,7 +108,12 @@ async fn policy(flags: &PolicyFlags) -> anyhow::Result<String> {
     let trail = state.trail.clone().context("no trail has been begun; run `sealtrail init`")?;
     let mut text = format!("# whom to believe about trail {} of {}\n", trail.trail_id, secret.name());
     for partition in (0..i32::try_from(trail.genesis.len())?).map(PartitionId) {
-        writeln!(text, "log {}", secret.signing_key(trail.trail_id, partition)?.verifier())?;
+        let key = secret.signing_key(trail.trail_id, partition)?;
+        writeln!(text, "log {}", key.verifier())?;
+        let genesis = trail.genesis_of(partition).filter(|genesis| genesis.0 > 0);
+        if let Some(genesis) = genesis {
+            writeln!(text, "# genesis {} {genesis}", key.name())?;
+        }
     }
     writeln!(text, "\n# the logs' own witness: it says when a checkpoint was the newest one")?;
     writeln!(text, "witness heartbeat {}\nquorum heartbeat", secret.heartbeat(trail.trail_id)?.verifier())?;

@@ -6,8 +6,13 @@ use std::path::Path;
 use rdkafka::mocking::MockCluster;
 use tokio::signal::unix::{SignalKind, signal};
 
-const TOPICS: &[(&str, i32)] =
-    &[("audit.events.v1", 4), ("audit.dead-letters.v1", 1), ("audit.control.v1", 1), ("_schemas", 1)];
+const TOPICS: &[(&str, i32)] = &[
+    ("audit.events.v1", 4),
+    ("audit.dead-letters.v1", 1),
+    ("audit.control.v1", 1),
+    ("_schemas", 1),
+    ("audit.checkpoints.v1", 1),
+];
 
 /// Runs until SIGTERM; writes its address once it is up.
 pub async fn run(address_file: &Path) -> anyhow::Result<()> {

@@ -87,10 +87,24 @@ impl SealedLog {
             log.edge = log.edge_of(checkpoint.tree).await?;
             log.reading = log.edge.size() - log.edge.last_leaves().len() as u64;
             (log.number, log.sealed) = (number, Some(checkpoint));
-            // who wrote it may have died before it was shown
-            log.show(&note).await?;
+            log.show_if_newer(&note).await?;
         }
         Ok(log)
+    }
+
+    /// Who wrote it may have died before it was shown. A later heartbeat of the same tree stays.
+    async fn show_if_newer(&self, note: &str) -> Result<(), SealError> {
+        let shown = self.terms.files.checkpoint().await?;
+        let shown = shown.and_then(|note| self.terms.key.own_checkpoint(&note).ok());
+        let is_shown =
+            shown.is_some_and(|shown| self.sealed().is_none_or(|tree| shown.tree.size >= tree.size));
+        if is_shown { Ok(()) } else { self.show(note).await }
+    }
+
+    /// Leaves out the comparison with records before this one, which are not there any more.
+    pub fn compare_from(&mut self, first: NextOffset) {
+        let index = u64::try_from(first.0 - self.terms.genesis.0).unwrap_or(0);
+        self.reading = self.reading.max(index).min(self.edge.size());
     }
 
     async fn edge_of(&self, tree: Tree) -> Result<Edge, SealError> {
@@ -164,6 +178,8 @@ impl SealedLog {
         let full: Vec<Tile> = filled.iter().map(|(tile, _)| *tile).collect();
         self.terms.files.put_tiles(filled.into_iter().chain(self.edge.partial_tiles()).collect()).await?;
         let tree = Tree { size: self.edge.size(), root: self.edge.root() };
+        // nothing is signed by who was away while others went on
+        self.check_newest().await?;
         let checkpoint = Checkpoint { origin: self.terms.key.name().to_owned(), tree };
         let note = self.cosigned(&checkpoint, time_s)?;
         if self.terms.files.add_checkpoint(self.number + 1, &note).await? == Added::Taken {
@@ -189,11 +205,14 @@ impl SealedLog {
         Ok(note + &self.terms.witness.cosign(&checkpoint.text()?, time_s)?)
     }
 
-    /// Who finds a newer one has been away, and takes back what it showed by beginning again.
+    /// Ours must be the newest number. Looking at the next one only would not do: old ones are removed, and are free again.
+    async fn check_newest(&self) -> Result<(), SealError> {
+        let newest = self.terms.files.newest_number().await?.unwrap_or(0);
+        if newest > self.number { Err(SealError::Overtaken) } else { Ok(()) }
+    }
+
     async fn show(&self, note: &str) -> Result<(), SealError> {
-        if self.terms.files.has_checkpoint(self.number + 1).await? {
-            return Err(SealError::Overtaken);
-        }
+        self.check_newest().await?;
         Ok(self.terms.files.show_checkpoint(note).await?)
     }
 

@@ -181,6 +181,54 @@ fn altered_records_tiles_and_checkpoints_stop_it() {
     });
 }
 
+/// So late that the numbers after its own were given, and removed.
+#[test]
+fn who_wakes_up_when_its_number_is_free_again_signs_nothing() {
+    run(async {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path();
+        let mut late = resumed(path).await;
+        read(&mut late, 10).expect("read");
+        late.seal(1).await.expect("sealed");
+        let mut other = resumed(path).await;
+        for round in 0..250 {
+            read(&mut other, 20 + 8 * round).expect("read");
+            other.seal(2).await.expect("sealed");
+        }
+        let shown = terms(path).files.checkpoint().await.expect("read");
+        assert!(matches!(late.heartbeat(3).await, Err(SealError::Overtaken)));
+        read(&mut late, 30).expect("read");
+        assert!(matches!(late.seal(4).await, Err(SealError::Overtaken)));
+        assert_eq!(terms(path).files.checkpoint().await.expect("read"), shown);
+        assert_eq!(resumed(path).await.sealed(), other.sealed());
+    });
+}
+
+/// Retention may have removed what would be compared; what is not sealed yet must be there.
+#[test]
+fn a_log_goes_on_where_the_records_before_are_gone() {
+    run(async {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut log = resumed(directory.path()).await;
+        read(&mut log, 100).expect("read");
+        log.seal(1).await.expect("sealed");
+        let shown = terms(directory.path()).files.checkpoint().await.expect("read");
+        let mut log = resumed(directory.path()).await;
+        assert_eq!(
+            terms(directory.path()).files.checkpoint().await.expect("read"),
+            shown,
+            "a resume shows nothing anew"
+        );
+        let end = log.next_unsealed();
+        log.compare_from(NextOffset(end.0 - 3));
+        assert_eq!(log.read_from(), NextOffset(end.0 - 3));
+        log.compare_from(NextOffset(GENESIS));
+        read(&mut log, 200).expect("read");
+        let sealed = log.seal(2).await.expect("sealed");
+        assert_eq!(sealed.tree, tree(sealed.tree.size));
+    });
+}
+
 #[test]
 fn who_wakes_up_late_signs_nothing() {
     run(async {

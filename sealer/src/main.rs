@@ -13,6 +13,7 @@ use audit_event::PartitionId;
 use audit_event::control::TrailRecord;
 use kafka_io::control::ControlFollower;
 use kafka_io::producer::RecordProducer;
+use kafka_io::{KafkaConfig, topics};
 use log_store::LogStore;
 use schemas::CONTROL_TOPIC;
 use service_kit::service::{Service, Started};
@@ -43,12 +44,12 @@ async fn serve(config: config::Config, started: Started) -> anyhow::Result<()> {
     let Started { readiness, metrics, shutdown } = started;
     let secret = read_secret(&config)?;
     let store = LogStore::in_directory(&config.store_dir).context("store_dir")?;
-    let producer = RecordProducer::new(&config.kafka, &config.checkpoint_producer)?;
+    let producer = Arc::new(RecordProducer::new(&config.kafka, &config.checkpoint_producer)?);
     let control = ControlFollower::start(&config.kafka, CONTROL_TOPIC, shutdown.token())?;
     tracing::info!(admin = %config.admin.listen, kafka = config.kafka.brokers, store = %config.store_dir.display(), "sealer started");
     let stop = shutdown.token();
     let trail = tokio::select! {
-        trail = wait_for_trail(control, &readiness) => trail,
+        trail = wait_for_trail(&config.kafka, control, &readiness) => trail,
         () = stop.cancelled() => return Ok(()),
     };
     let partitions = (0..i32::try_from(trail.genesis.len())?).map(PartitionId);
@@ -75,15 +76,26 @@ fn read_secret(config: &config::Config) -> anyhow::Result<LogSecret> {
     LogSecret::parse(&text).context("key_file")
 }
 
-async fn wait_for_trail(mut control: ControlFollower, readiness: &Readiness) -> TrailRecord {
+async fn wait_for_trail(
+    kafka: &KafkaConfig,
+    mut control: ControlFollower,
+    readiness: &Readiness,
+) -> TrailRecord {
     const RETRY: std::time::Duration = std::time::Duration::from_millis(500);
     control.caught_up().await;
     loop {
-        if let Some(trail) = &control.state().trail {
-            readiness.ready(TRAIL);
-            return trail.clone();
-        }
-        readiness.not_ready(TRAIL, "no trail has been begun; run `sealtrail init`");
+        let reason = match &control.state().trail {
+            None => "no trail has been begun; run `sealtrail init`".to_owned(),
+            Some(trail) => match topics::check_events(kafka, &trail.topic, trail.genesis.len()).await {
+                Ok(()) => {
+                    readiness.ready(TRAIL);
+                    return trail.clone();
+                }
+                Err(fault) => fault.to_string(),
+            },
+        };
+        tracing::warn!(reason, "waiting for the trail");
+        readiness.not_ready(TRAIL, reason);
         tokio::time::sleep(RETRY).await;
     }
 }

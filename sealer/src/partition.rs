@@ -1,14 +1,15 @@
 //! A partition on a thread of its own: read, take, seal, until the stop.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use audit_event::control::TrailRecord;
-use audit_event::{Offset, PartitionId};
+use audit_event::{NextOffset, Offset, PartitionId};
 use kafka_io::KafkaConfig;
 use kafka_io::producer::{NewRecord, RecordProducer};
 use kafka_io::tail::{Tail, Tailed};
+use kafka_io::topics;
 use log_store::LogStore;
 use schemas::CHECKPOINTS_TOPIC;
 use service_kit::{Readiness, Shutdown, clock};
@@ -30,7 +31,7 @@ pub struct Sealer {
     pub store: LogStore,
     pub secret: LogSecret,
     pub seal: SealConfig,
-    pub producer: RecordProducer,
+    pub producer: Arc<RecordProducer>,
     pub metrics: SealerMetrics,
     pub logs: Logs,
     pub shutdown: Shutdown,
@@ -128,6 +129,7 @@ impl Sealer {
         let mut log = self.runtime.block_on(SealedLog::resume(self.terms(partition)?))?;
         self.show_size(partition, &log);
         let fault = |error: kafka_io::KafkaError| Stop::Passing(error.to_string());
+        self.check_begin(partition, &mut log)?;
         let tail = Tail::open(&self.kafka, &self.trail.topic, partition, log.read_from()).map_err(fault)?;
         tracing::info!(%partition, from = %log.next_unsealed(), "sealing");
         self.logs.goes_on(partition);
@@ -164,6 +166,27 @@ impl Sealer {
         Ok(())
     }
 
+    /// Retention may have taken what would be compared, and must not have taken what is not sealed.
+    fn check_begin(&self, partition: PartitionId, log: &mut SealedLog) -> Result<(), Stop> {
+        let topic = &self.trail.topic;
+        let asked = self.runtime.block_on(topics::watermarks(&self.kafka, topic, self.trail.genesis.len()));
+        let all = asked.map_err(|error| Stop::Passing(error.to_string()))?;
+        let at = usize::try_from(partition.0).ok().and_then(|at| all.get(at));
+        let (low, high) = *at.ok_or_else(|| Stop::Final("the partition is gone".to_owned()))?;
+        let next = log.next_unsealed();
+        if low > next.0 || high < next.0 {
+            return Err(Stop::Final(format!(
+                "the topic holds offsets {low} to {high}, and {next} is to be sealed next: records were removed before they \
+                 were sealed, or the topic was made anew"
+            )));
+        }
+        if low > log.read_from().0 {
+            tracing::warn!(%partition, low, "sealed records are gone by retention, and are not compared");
+            log.compare_from(NextOffset(low));
+        }
+        Ok(())
+    }
+
     fn show_size(&self, partition: PartitionId, log: &SealedLog) {
         let size = log.sealed().map_or(0, |tree| tree.size);
         let gauge = self.metrics.tree_size.with_label_values(&[&partition.to_string()]);
@@ -189,12 +212,19 @@ impl Sealer {
             value: Some(note.as_bytes()),
             headers: &[],
         };
-        let sent = self.producer.enqueue(&record);
-        let answered = sent.and_then(|pending| self.runtime.block_on(self.producer.confirm(pending)));
-        if let Err(error) = answered {
-            self.metrics.unpublished.inc();
-            tracing::warn!(%partition, %error, "checkpoint not published");
-        }
+        let (producer, unpublished) = (self.producer.clone(), self.metrics.unpublished.clone());
+        let sent = producer.enqueue(&record);
+        // apart: a topic that does not answer must not hold the next seal up; the producer's queue is the bound
+        self.runtime.spawn(async move {
+            let answered = match sent {
+                Ok(pending) => producer.confirm(pending).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = answered {
+                unpublished.inc();
+                tracing::warn!(%partition, %error, "checkpoint not published");
+            }
+        });
     }
 }
 

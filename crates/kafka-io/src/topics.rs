@@ -57,6 +57,7 @@ impl TopicSpec {
         let settings = vec![
             ("cleanup.policy", "delete".to_owned()),
             ("retention.ms", "-1".to_owned()),
+            ("retention.bytes", "-1".to_owned()),
             ("unclean.leader.election.enable", "false".to_owned()),
         ];
         Self { name, partitions: 1, settings }

@@ -20,6 +20,12 @@ pub fn origin_of(name: &str, trail: TrailId, partition: PartitionId) -> String {
     format!("{name}/{trail}/{partition}")
 }
 
+/// Whether this is the origin of the log of a partition, whatever its configured name.
+pub fn origin_ends_with(origin: &str, trail: TrailId, partition: PartitionId) -> bool {
+    let rest = origin.strip_suffix(&format!("/{trail}/{partition}"));
+    rest.is_some_and(|name| !name.is_empty())
+}
+
 /// What a log says it holds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {

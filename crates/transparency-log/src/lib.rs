@@ -15,7 +15,7 @@ mod tile;
 /// A SHA-256 hash of the tree (RFC 6962).
 pub use tlog_tiles::Hash;
 
-pub use checkpoint::{Checkpoint, CheckpointError, origin_of};
+pub use checkpoint::{Checkpoint, CheckpointError, origin_ends_with, origin_of};
 pub use cosignature::Witness;
 pub use edge::{Edge, TileBytes};
 pub use key::{Ed25519Signer, KeyError, SigningKey, VerifierKeys};

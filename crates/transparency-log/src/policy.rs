@@ -1,8 +1,10 @@
 //! Whom an auditor believes: logs, witnesses, and how many of these must have cosigned.
-//! Source: <https://c2sp.org/tlog-policy>. Keys of receipts stand in comments, `# receipt-key <key>`, which others skip.
+//! Source: <https://c2sp.org/tlog-policy>. What that has no lines for stands in comments, which others skip: keys of receipts,
+//! `# receipt-key <key>`, and the offset of a log's first leaf where it is not 0, `# genesis <origin> <offset>`.
 
 use std::collections::{HashMap, HashSet};
 
+use audit_event::Offset;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use signed_note::{Note, NoteError, StandardVerifier, Verifier, VerifierList};
@@ -15,6 +17,7 @@ use crate::key::VerifierKeys;
 /// The most lines of each kind.
 const MAX_LINES: usize = 10_000;
 const RECEIPT_KEY: &str = "receipt-key";
+const GENESIS: &str = "genesis";
 const NO_QUORUM: &str = "none";
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -55,6 +58,8 @@ pub struct Policy {
     /// `None`: no cosignature is asked for.
     quorum: Option<String>,
     receipt_keys: VerifierKeys,
+    /// The first offset of a log's trail, by origin.
+    genesis: HashMap<String, Offset>,
 }
 
 #[derive(Debug, Clone)]
@@ -96,6 +101,11 @@ impl Policy {
     /// The keys that receipts are believed under.
     pub fn receipt_keys(&self) -> &VerifierKeys {
         &self.receipt_keys
+    }
+
+    /// The offset whose record is leaf 0 of a log. A wrong one makes no proof right.
+    pub fn genesis_of(&self, origin: &str) -> Offset {
+        self.genesis.get(origin).copied().unwrap_or(Offset(0))
     }
 
     /// The names of the logs, which are their origins.
@@ -183,6 +193,12 @@ impl Reading {
             ["#", RECEIPT_KEY, key] => {
                 let key = VerifierKeys::parse(key).map_err(|_| "no key of receipts")?;
                 key.iter().for_each(|key| self.policy.receipt_keys.add(key));
+                Ok(())
+            }
+            ["#", GENESIS, origin, offset] => {
+                let offset =
+                    offset.parse().ok().filter(|offset| *offset >= 0).ok_or("no offset of a genesis")?;
+                self.policy.genesis.insert((*origin).to_owned(), Offset(offset));
                 Ok(())
             }
             [first, ..] if first.starts_with('#') => Ok(()),

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use audit_event::{Offset, PartitionId, RecordTime, TrailId};
 use integration_tests::stack::{Stack, shared};
-use integration_tests::tenant::{Tenant, event};
+use integration_tests::tenant::{Tenant, answer, event};
 use integration_tests::{eventually, program};
 use log_store::{LogStore, PartitionLog};
 use nix::sys::signal::Signal;
@@ -116,6 +117,82 @@ async fn what_was_answered_stands_in_the_log() {
     assert!(partitions.len() > 1, "spread over the partitions");
     for result in &results {
         logs.prove(result).await;
+    }
+}
+
+/// As an auditor does it, with a copy of the files and a command that connects to nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_auditors_command_tells_a_genuine_log_from_an_altered_one() {
+    let stack = shared();
+    let tenant = Tenant::create(stack, "sealed-audited", "admin").await;
+    let (_, answered) = answer(tenant.post("/v1/events", &event(1))).await;
+    Logs::of(stack).prove(&answered).await;
+    let copy = stack.dir.join("audited");
+    let receipt = stack.dir.join("audited-receipt.txt");
+    fs::write(&receipt, answered["receipt"].as_str().unwrap()).unwrap();
+    let listed = format!("{}/.well-known/sealtrail-keys", stack.var("SEALTRAIL_GATEWAY_URL"));
+    let keys = reqwest::get(listed).await.unwrap().text().await.unwrap();
+    let policy = stack.dir.join("audited-policy.txt");
+    let receipt_keys: String = keys.lines().map(|key| format!("# receipt-key {key}\n")).collect();
+    let text = fs::read_to_string(stack.dir.join("policy.txt")).unwrap();
+    fs::write(&policy, text + &receipt_keys).unwrap();
+    let verify = |arguments: &[&str]| {
+        let mut command = Command::new(program("sealtrail-verify"));
+        command.args(arguments).arg("--files").arg(&copy).arg("--policy").arg(&policy);
+        let done = command.output().expect("the command runs");
+        (done.status.code(), String::from_utf8(done.stdout).unwrap())
+    };
+    // a copy that is made while the log grows may lack what came in between
+    let whole = || async {
+        copy_logs(&stack.dir.join("data/sealed"), &copy);
+        (verify(&["log"]).0 == Some(0)).then_some(())
+    };
+    eventually("a copy is whole", whole).await;
+    let (code, said) = verify(&["receipt", receipt.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    let partition = format!("{}", answered["partition"]);
+    let trail = fs::read_dir(&copy).unwrap().next().unwrap().unwrap().path();
+    let kept = trail.join(&partition).join("checkpoint");
+    let (code, said) = verify(&["growth", kept.to_str().unwrap(), kept.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    alter_all(&trail.join(&partition).join("tile/0"));
+    let (code, said) = verify(&["log", "--output", "json"]);
+    assert_eq!(code, Some(1), "{said}");
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["judgement"], "not_genuine", "{said}");
+    assert!(said["fault"].as_str().unwrap().contains(&format!("/{partition}")), "it names the log: {said}");
+    fs::remove_file(&kept).unwrap();
+    assert_eq!(verify(&["log"]).0, Some(2), "nobody can tell without a checkpoint");
+}
+
+/// Turns a bit of every file.
+fn alter_all(directory: &Path) {
+    for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            alter_all(&entry);
+        } else {
+            let mut bytes = fs::read(&entry).unwrap();
+            bytes[0] ^= 1;
+            fs::write(&entry, bytes).unwrap();
+        }
+    }
+}
+
+fn copy_logs(from: &Path, to: &Path) {
+    let _none_yet = fs::remove_dir_all(to);
+    let mut waiting = vec![(from.to_owned(), to.to_owned())];
+    while let Some((from, to)) = waiting.pop() {
+        fs::create_dir_all(&to).unwrap();
+        for entry in fs::read_dir(&from).unwrap() {
+            let entry = entry.unwrap();
+            let (source, target) = (entry.path(), to.join(entry.file_name()));
+            if source.is_dir() {
+                waiting.push((source, target));
+            } else {
+                // a partial tile may go while we look
+                let _gone = fs::copy(source, target);
+            }
+        }
     }
 }
 
